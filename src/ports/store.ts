@@ -1,0 +1,65 @@
+/** A stored object. `value` is JSON text. Revisions are those of the store: one counter, one step per transaction that changed something. */
+export interface StoreEntry {
+  readonly key: string;
+  readonly value: string;
+  readonly createRevision: number;
+  readonly modRevision: number;
+}
+
+/** Holds while the key's last change is `modRevision`; 0 means that the key does not exist. */
+export interface Compare {
+  readonly key: string;
+  readonly modRevision: number;
+}
+
+export type StoreOperation =
+  | { readonly kind: "put"; readonly key: string; readonly value: string; readonly lease?: string }
+  | { readonly kind: "delete"; readonly key: string };
+
+export interface Transaction {
+  readonly compare: readonly Compare[];
+  /** At most one operation per key. */
+  readonly operations: readonly StoreOperation[];
+}
+
+/** `failed` lists the compares that did not hold, with the revision found. Nothing was changed then. */
+export type CommitResult =
+  | { readonly ok: true; readonly revision: number }
+  | { readonly ok: false; readonly revision: number; readonly failed: readonly Compare[] };
+
+export type StoreEvent =
+  | { readonly kind: "put"; readonly entry: StoreEntry }
+  | { readonly kind: "delete"; readonly key: string; readonly modRevision: number };
+
+/** Events of one revision, in the order of the transaction's operations. */
+export interface StoreBatch {
+  readonly revision: number;
+  readonly events: readonly StoreEvent[];
+}
+
+/**
+ * Where state lives. Implementations: `adapters/memory`, `adapters/sqlite` (etcd later), held to one contract suite.
+ * Keys are slash-separated text, values JSON text; keys sort by their bytes (UTF-8). Failures are `NetworkError`s: `STORE_UNAVAILABLE` (transient; the outcome of
+ * a `commit` is then unknown), `STORE_FULL` (exhausted), `STORE_COMPACTED` (conflict), `STORE_CLOSED` (invalid), `LEASE_NOT_FOUND` (not-found).
+ */
+export interface Store {
+  get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined>;
+  /** Every entry whose key starts with `prefix`, sorted by key, all as of one `revision`. */
+  list(
+    prefix: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly entries: readonly StoreEntry[]; readonly revision: number }>;
+  /** All or nothing. Resolves after the transaction is as durable as the store makes it. */
+  commit(transaction: Transaction, signal: AbortSignal): Promise<CommitResult>;
+  /**
+   * Changes under `prefix` with a revision above `afterRevision`, batch by batch, each revision once and in order, without a gap. Ends when `signal` is
+   * aborted. Throws `STORE_COMPACTED` when the history no longer reaches back that far: list again.
+   */
+  watch(prefix: string, afterRevision: number, signal: AbortSignal): AsyncIterable<StoreBatch>;
+  /** A new lease that ends `ttlMs` after its last keep-alive; then its keys are deleted, in one revision. */
+  grantLease(ttlMs: number, signal: AbortSignal): Promise<string>;
+  keepAlive(lease: string, signal: AbortSignal): Promise<void>;
+  /** Ends a lease at once, deleting its keys. An unknown lease is not an error. */
+  revokeLease(lease: string, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
