@@ -14,5 +14,10 @@ it.for([
 ] as const)("%s", ([, available, ci, skipped]) => {
   vi.stubEnv("CI", ci);
 
-  expect(skipUnless(available, "nothing: this line belongs to a test of the skipping itself")).toBe(skipped);
+  const said: string[] = [];
+
+  expect(skipUnless(available, "a server", (text) => said.push(text))).toBe(skipped);
+  expect(said.map((text) => text.includes("SKIPPED: this machine lacks a server"))).toEqual(
+    skipped ? [true] : [],
+  );
 });
