@@ -399,7 +399,7 @@ describe("laws", () => {
         owned: "none",
         down: down.map((index) => `n${index}`),
         blocks: Object.fromEntries(
-          Array.from({ length: next }, (_, index) => [`n${index}`, [`100.${96}.0.${(index % 32) * 8}/29`]]),
+          Array.from({ length: next }, (_, index) => [`n${index}`, [`100.96.0.${(index % 32) * 8}/29`]]),
         ),
         overrides: { tables: { kind: "vpc" }, quotaOf: () => quota, reserve: 1 },
       };
