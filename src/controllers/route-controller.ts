@@ -310,8 +310,8 @@ export class RouteController {
     let done = 0;
     let failed = 0;
     if (mode.apply && !dryRun) {
-      const urgent = (operation: RouteOperation) =>
-        mode.sticky && replacesDead(operation, plan, input.health);
+      const endsOutage = outageEnder(plan, input.health);
+      const urgent = (operation: RouteOperation) => mode.sticky && endsOutage(operation);
       const [execution, checked] = await Promise.all([
         this.#executor.execute(plan, this.#standing(plan, facts), urgent, epoch, signal),
         this.#checks.execute(checks, epoch, signal),
