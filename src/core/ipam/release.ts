@@ -1,0 +1,48 @@
+import { NetworkError } from "../errors.ts";
+import { readIpv4 } from "../net/ipv4.ts";
+import type { Change } from "./change.ts";
+import { allocationAt, networkAt, type Allocation, type IpamState } from "./state.ts";
+
+/** The allocation that was found, and what `commit` has to apply once the store took it. */
+export interface ReleasePlan {
+  readonly allocation: Allocation;
+  readonly changes: readonly Change[];
+}
+
+/**
+ * Releases the address of a name, or, where no such name is known, an address in dotted form. A block that becomes empty loses its owner and goes to the end of its group's
+ * returned blocks. Throws `ADDRESS_NOT_FOUND` (not-found).
+ */
+export function planRelease(state: IpamState, nameOrIp: string): ReleasePlan {
+  const allocation = state.names.get(nameOrIp) ?? findByIp(state, nameOrIp);
+  if (allocation === undefined) {
+    throw new NetworkError(
+      "not-found",
+      "ADDRESS_NOT_FOUND",
+      `cannot release "${nameOrIp}": no address has this name or this IP; \`romana address list\` shows those in use`,
+      { name: nameOrIp },
+    );
+  }
+  const { block, name, address } = allocation;
+  const network = block.pool.network.network.name;
+  const { first, host, owner: by, used } = block;
+  const empty = used.count === 1;
+  const owner =
+    empty || host === undefined || by === undefined
+      ? undefined
+      : { host: host.record.name, tenant: by.tenant, segment: by.segment };
+  const sequence = empty ? state.sequence : block.sequence;
+  return {
+    allocation,
+    changes: [
+      { kind: "delete-address", address: { name, network, address } },
+      { kind: "put-block", block: { network, first, owner, revision: block.revision + 1, sequence } },
+    ],
+  };
+}
+
+function findByIp(state: IpamState, text: string): Allocation | undefined {
+  const address = readIpv4(text);
+  const network = address === undefined ? undefined : networkAt(state, address);
+  return address === undefined || network === undefined ? undefined : allocationAt(network, address);
+}
