@@ -10,15 +10,15 @@ import {
   blockStart,
   networkAt,
   networksOfTenant,
-  ownerOf,
+  holdingOf,
   type BlockState,
   type HostState,
   type IpamState,
   type NetworkState,
-  type OwnerState,
-  type Placement,
   type Pool,
 } from "./state.ts";
+
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** The address that was chosen, and what `commit` has to apply once the store took it. */
 export interface AllocationPlan {
@@ -71,63 +71,63 @@ export function planAllocation(state: IpamState, request: AllocationRequest): Al
   if (networks.length === 0) {
     throw noNetwork(state, request);
   }
-  const owner = ownerOf(state, request.tenant, request.segment);
   if (request.address !== undefined) {
-    return planExact(state, request, host, owner, networks, ipv4Value(request.address));
+    return planExact(state, request, host, networks, ipv4Value(request.address));
   }
   for (const network of networks) {
-    const placement = host.placements.get(network);
-    if (placement !== undefined) {
-      const plan = planIn(state, request, network, placement, owner, host.record.misplaced);
-      if (plan !== undefined) {
-        return plan;
-      }
+    const plan = planOwned(request, network, host) ?? planEmpty(state, request, network, host);
+    if (plan !== undefined) {
+      return plan;
     }
   }
   throw noFreeAddress(request, host, networks);
 }
 
-function planIn(
+function planOwned(
+  request: AllocationRequest,
+  network: NetworkState,
+  host: HostState,
+): AllocationPlan | undefined {
+  let block = holdingOf(network, host, request.tenant, request.segment)?.open.head;
+  for (; block !== undefined; block = block.next) {
+    const address = lowestUsable(block, network);
+    if (address !== undefined) {
+      return use(request, block, address);
+    }
+  }
+  return undefined;
+}
+
+function planEmpty(
   state: IpamState,
   request: AllocationRequest,
   network: NetworkState,
-  placement: Placement,
-  owner: OwnerState | undefined,
-  misplaced: boolean,
+  host: HostState,
 ): AllocationPlan | undefined {
-  const owned = owner === undefined ? undefined : placement.owned.get(owner);
-  if (owned !== undefined) {
-    for (const block of owned) {
-      const address = lowestUsable(block, network);
-      if (address !== undefined) {
-        return use(request, block, address);
-      }
-    }
-  }
-  if (misplaced) {
+  const pool = host.placements.get(network);
+  if (pool === undefined || host.record.misplaced) {
     return undefined;
   }
-  const { pool } = placement;
-  for (let block = pool.returnedFirst; block !== undefined; block = block.next) {
+  for (let block = pool.returned.head; block !== undefined; block = block.next) {
     const address = lowestUsable(block, network);
     if (address !== undefined) {
-      return take(state, request, network, block.first, block.revision, address);
+      return take(state, request, network, block, address);
     }
   }
   const address = lowestUnused(pool);
-  return address === undefined ? undefined : take(state, request, network, blockStart(network, address), 0, address);
+  return address === undefined ? undefined : take(state, request, network, undefined, address);
 }
 
 /** The lowest address of the block that is free and not blacked out. */
 export function lowestUsable(block: BlockState, network: NetworkState): number | undefined {
-  let offset = firstFree(block.used, 0);
+  let offset = firstFree(block, 0);
   while (offset >= 0) {
     const address = block.first + offset;
     const usable = network.blackouts.length === 0 ? address : skipBlackouts(network.blackouts, address);
     if (usable === address) {
       return address;
     }
-    offset = firstFree(block.used, usable - block.first);
+    offset = firstFree(block, usable - block.first);
   }
   return undefined;
 }
@@ -142,7 +142,6 @@ function planExact(
   state: IpamState,
   request: AllocationRequest,
   host: HostState,
-  owner: OwnerState | undefined,
   networks: readonly NetworkState[],
   address: number,
 ): AllocationPlan {
@@ -155,7 +154,7 @@ function planExact(
     const reason = `network "${name}" is not for tenant "${request.tenant}"`;
     throw refusal("conflict", "ADDRESS_NOT_ALLOWED", request, `${reason}; add the tenant to the network`);
   }
-  const pool = host.placements.get(network)?.pool;
+  const pool = host.placements.get(network);
   if (pool === undefined || address < pool.first || address >= pool.end) {
     const group = pool === undefined ? "no group" : `group ${pool.group.cidr}`;
     const reason = `host ${request.host} is in ${group} of network "${name}"`;
@@ -170,12 +169,12 @@ function planExact(
   }
   const first = blockStart(network, address);
   const block = network.blocks.get(first);
-  if (block?.owner !== undefined && block.host !== undefined) {
-    if (block.owner === owner && block.host === host) {
+  if (block?.holding !== undefined) {
+    const { tenant, segment, host: other } = block.holding.record;
+    if (tenant === request.tenant && segment === request.segment && block.holding.host === host) {
       return use(request, block, address);
     }
-    const { tenant, segment } = block.owner;
-    const of = `tenant "${tenant}", segment "${segment}" on host ${block.host.record.name}`;
+    const of = `tenant "${tenant}", segment "${segment}" on host ${other}`;
     const reason = `its block ${formatCidr(first, network.network.blockMask)} is of ${of}`;
     throw refusal("conflict", "BLOCK_OWNED", request, `${reason}; ask for an address of another block`);
   }
@@ -183,46 +182,35 @@ function planExact(
     const reason = `host ${request.host} no longer fits its group and gets no new block`;
     throw refusal("conflict", "HOST_MISPLACED", request, `${reason}; correct its labels, or release its addresses`);
   }
-  return take(state, request, network, first, block?.revision ?? 0, address);
+  return take(state, request, network, block, address);
 }
 
 /** An address of a block that the owner has on this host. */
-function use(request: AllocationRequest, block: BlockState, address: number): AllocationPlan {
+function use({ name }: AllocationRequest, block: BlockState, address: number): AllocationPlan {
   const network = block.pool.network.network.name;
-  const { host, tenant, segment } = request;
-  const { first, revision, sequence } = block;
-  return {
-    address,
-    changes: [
-      { kind: "put-block", block: { network, first, owner: { host, tenant, segment }, revision: revision + 1, sequence } },
-      { kind: "put-address", address: { name: request.name, network, address } },
-    ],
-  };
+  const { first, sequence } = block;
+  const revision = block.revision + 1;
+  const owner = block.holding?.record;
+  return { address, changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }] };
 }
 
-/** An address of an empty block, which becomes the owner's. */
+/** An address of an empty block (absent: never used), which becomes the owner's. */
 function take(
-  state: IpamState,
-  request: AllocationRequest,
-  { network: { name: network } }: NetworkState,
-  first: number,
-  revision: number,
+  { sequence }: IpamState,
+  { name, host, tenant, segment }: AllocationRequest,
+  at: NetworkState,
+  block: BlockState | undefined,
   address: number,
 ): AllocationPlan {
-  const { host, tenant, segment } = request;
   const owner = { host, tenant, segment };
-  const { sequence } = state;
-  return {
-    address,
-    changes: [
-      { kind: "put-block", block: { network, first, owner, revision: revision + 1, sequence } },
-      { kind: "put-address", address: { name: request.name, network, address } },
-    ],
-  };
+  const network = at.network.name;
+  const first = blockStart(at, address);
+  const revision = (block?.revision ?? 0) + 1;
+  return { address, changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }] };
 }
 
 function checkName(name: string): void {
-  if (name === "" || /\p{Surrogate}/u.test(name)) {
+  if (name === "" || LONE_SURROGATE.test(name)) {
     throw new NetworkError(
       "invalid",
       "ADDRESS_NAME_INVALID",
@@ -241,9 +229,9 @@ function alreadyAllocated(name: string, value: number, block: BlockState): Netwo
     {
       name,
       address,
-      host: block.host?.record.name,
-      tenant: block.owner?.tenant,
-      segment: block.owner?.segment,
+      host: block.holding?.record.host,
+      tenant: block.holding?.record.tenant,
+      segment: block.holding?.record.segment,
     },
   );
 }

@@ -1,6 +1,7 @@
 import type { Cidr } from "../net/cidr.ts";
 import type { Ipv4 } from "../net/ipv4.ts";
 import type { CarvedNetwork, Host } from "../topology/topology.ts";
+import type { BlockState } from "./state.ts";
 
 /** The part of a topology that addresses depend on: networks with their group trees, entry by entry. */
 export interface CarvedTopology {
@@ -85,11 +86,19 @@ export interface AllocationRequest {
   readonly address?: Ipv4 | undefined;
 }
 
+/** An address that is taken or given back, with what its block then is. One object, because there are many. */
+export interface AddressChange extends AddressRecord, BlockRecord {
+  /** `release`: the block is without owner then if this was its last address. */
+  readonly kind: "allocate" | "release";
+  /** The block as the decision found it; absent for one never used before. */
+  readonly block: BlockState | undefined;
+}
+
 /** One step of a plan. `commit` applies steps in the order given. */
 export type Change =
-  | { readonly kind: "put-block"; readonly block: BlockRecord }
-  | { readonly kind: "put-address"; readonly address: AddressRecord }
-  | { readonly kind: "delete-address"; readonly address: AddressRecord }
+  | AddressChange
+  | ({ readonly kind: "put-block" } & BlockRecord)
+  | ({ readonly kind: "put-address" } & AddressRecord)
   | { readonly kind: "put-host"; readonly host: HostRecord }
   | { readonly kind: "delete-host"; readonly name: string }
   | { readonly kind: "put-blackouts"; readonly blackouts: BlackoutRecord }

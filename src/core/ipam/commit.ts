@@ -3,18 +3,18 @@ import { formatCidr } from "../net/cidr.ts";
 import { formatIpv4 } from "../net/ipv4.ts";
 import { addOffset, createAddressSet, deleteOffset } from "./address-set.ts";
 import { blackoutRange, skipBlackouts } from "./blackout-range.ts";
-import type { AddressRecord, BlackoutRecord, BlockOwner, BlockRecord, Change, HostRecord, IpamRecords } from "./change.ts";
+import type { AddressChange, AddressRecord, BlackoutRecord, BlockOwner, BlockRecord, Change, HostRecord, IpamRecords } from "./change.ts";
 import {
   blockStart,
   createState,
-  ownerOf,
   poolAt,
   SUBNET_LABEL,
+  type BlockList,
   type BlockState,
   type HostState,
   type IpamState,
   type NetworkState,
-  type Placement,
+  type OwnerState,
   type Pool,
 } from "./state.ts";
 
@@ -26,14 +26,23 @@ import {
 export function commit(state: IpamState, changes: readonly Change[]): void {
   for (const change of changes) {
     switch (change.kind) {
+      case "allocate": {
+        const block = decidedBlock(state, change);
+        updateBlock(state, block, change);
+        hold(state, block, change);
+        break;
+      }
+      case "release": {
+        const block = decidedBlock(state, change);
+        drop(state, block, change);
+        updateBlock(state, block, change);
+        break;
+      }
       case "put-block":
-        putBlock(state, change.block);
+        putBlock(state, change);
         break;
       case "put-address":
-        putAddress(state, change.address);
-        break;
-      case "delete-address":
-        deleteAddress(state, change.address);
+        hold(state, blockOf(networkOf(state, change.network), change.address), change);
         break;
       case "put-host":
         putHost(state, change.host);
@@ -59,45 +68,58 @@ export function buildState(records: IpamRecords): IpamState {
     ...records.blackouts.map((blackouts) => ({ kind: "put-blackouts", blackouts }) as const),
     ...records.blocks
       .toSorted((a, b) => a.sequence - b.sequence || a.first - b.first)
-      .map((block) => ({ kind: "put-block", block }) as const),
-    ...records.addresses.map((address) => ({ kind: "put-address", address }) as const),
+      .map((block) => ({ kind: "put-block", ...block }) as const),
+    ...records.addresses.map((address) => ({ kind: "put-address", ...address }) as const),
   ]);
   return state;
 }
 
-function putBlock(state: IpamState, record: BlockRecord): void {
+function putBlock(state: IpamState, record: BlockRecord): BlockState {
   const network = networkOf(state, record.network);
   const block = network.blocks.get(record.first) ?? createBlock(network, record.first);
-  state.sequence = Math.max(state.sequence, record.sequence + 1);
+  updateBlock(state, block, record);
+  return block;
+}
+
+/** The block of a decision; a decision made from another state names a block that is not in this one. */
+function decidedBlock(state: IpamState, change: AddressChange): BlockState {
+  const network = networkOf(state, change.network);
+  const { block } = change;
+  if (block !== undefined && block.pool.network !== network) {
+    throw inconsistent(`the decision on "${change.name}" was made from a state that was replaced since`);
+  }
+  return block ?? createBlock(network, change.first);
+}
+
+function updateBlock(state: IpamState, block: BlockState, record: BlockRecord): void {
   const grown = record.revision - block.revision;
   block.revision = record.revision;
-  network.revision += grown;
+  block.pool.network.revision += grown;
   state.revision += grown;
-  if (block.sequence === record.sequence) {
-    return;
+  if (block.sequence !== record.sequence) {
+    if (block.count > 0) {
+      throw inconsistent(`block ${nameOf(block)} has addresses in use and changes hands`);
+    }
+    state.sequence = Math.max(state.sequence, record.sequence + 1);
+    detach(block);
+    block.sequence = record.sequence;
+    attach(state, block, record.owner);
   }
-  if (block.used.count > 0) {
-    throw inconsistent(`block ${nameOf(block)} has addresses in use and changes hands`);
-  }
-  detach(state, block);
-  block.sequence = record.sequence;
-  attach(state, block, record.owner);
 }
 
 function createBlock(network: NetworkState, first: number): BlockState {
   const pool = poolAt(network, first);
-  if (pool === undefined || first !== blockStart(network, first)) {
-    throw inconsistent(`${formatIpv4(first)} starts no block of network "${network.network.name}"`);
+  if (pool === undefined || first !== blockStart(network, first) || network.blocks.has(first)) {
+    throw inconsistent(`${formatIpv4(first)} starts no new block of network "${network.network.name}"`);
   }
   const block: BlockState = {
+    ...createAddressSet(network.blockSize),
     pool,
     first,
-    used: createAddressSet(network.blockSize),
-    holders: [],
-    host: undefined,
-    owner: undefined,
     revision: 0,
     sequence: 0,
+    holding: undefined,
+    holders: [],
     previous: undefined,
     next: undefined,
   };
@@ -122,140 +144,166 @@ function advanceUnused(pool: Pool): void {
 }
 
 /** Takes the block from its owner or from the list of returned blocks; a new block is in neither. */
-function detach(state: IpamState, block: BlockState): void {
-  const { host, owner, pool, previous, next } = block;
-  if (host !== undefined && owner !== undefined) {
-    const owned = host.placements.get(pool.network)?.owned;
-    const blocks = owned?.get(owner);
-    blocks?.splice(blocks.indexOf(block), 1);
-    if (blocks?.length === 0) {
-      owned?.delete(owner);
+function detach(block: BlockState): void {
+  const { holding, pool } = block;
+  if (holding === undefined) {
+    if (block.sequence !== 0) {
+      unlink(pool.returned, block);
     }
-    owner.blocks -= 1;
-    if (owner.blocks === 0) {
-      const segments = state.owners.get(owner.tenant);
-      segments?.delete(owner.segment);
-      if (segments?.size === 0) {
-        state.owners.delete(owner.tenant);
-      }
-    }
-    block.host = undefined;
-    block.owner = undefined;
-  } else if (block.sequence !== 0) {
-    if (previous === undefined) {
-      pool.returnedFirst = next;
-    } else {
-      previous.next = next;
-    }
-    if (next === undefined) {
-      pool.returnedLast = previous;
-    } else {
-      next.previous = previous;
-    }
-    block.previous = undefined;
-    block.next = undefined;
-  }
-}
-
-function attach(state: IpamState, block: BlockState, owner: BlockOwner | undefined): void {
-  const { pool } = block;
-  if (owner === undefined) {
-    block.previous = pool.returnedLast;
-    if (pool.returnedLast === undefined) {
-      pool.returnedFirst = block;
-    } else {
-      pool.returnedLast.next = block;
-    }
-    pool.returnedLast = block;
     return;
   }
-  const host = state.hosts.get(owner.host);
-  const placement = host?.placements.get(pool.network);
-  if (host === undefined || placement?.pool !== pool) {
-    throw inconsistent(`block ${nameOf(block)} is of host ${owner.host}, which is not in group ${pool.group.cidr}`);
+  const { host, owner } = holding;
+  unlink(holding.open, block);
+  block.holding = undefined;
+  host.blocks.delete(block);
+  holding.blocks -= 1;
+  if (holding.blocks === 0) {
+    owner.holdings.delete(host.id);
   }
-  const interned = intern(state, owner.tenant, owner.segment);
-  interned.blocks += 1;
-  block.host = host;
-  block.owner = interned;
-  const blocks = placement.owned.get(interned);
-  if (blocks === undefined) {
-    placement.owned.set(interned, [block]);
-  } else {
-    blocks.push(block);
+  if (owner.holdings.size === 0) {
+    const { owners } = pool.network;
+    const segments = owners.get(owner.tenant);
+    segments?.delete(owner.segment);
+    if (segments?.size === 0) {
+      owners.delete(owner.tenant);
+    }
   }
 }
 
-function intern(state: IpamState, tenant: string, segment: string): NonNullable<BlockState["owner"]> {
-  const known = ownerOf(state, tenant, segment);
-  if (known !== undefined) {
-    return known;
+function attach(state: IpamState, block: BlockState, record: BlockOwner | undefined): void {
+  const { pool } = block;
+  if (record === undefined) {
+    link(pool.returned, block);
+    return;
   }
-  const owner = { tenant, segment, blocks: 0 };
-  const segments = state.owners.get(tenant);
+  const host = state.hosts.get(record.host);
+  if (host === undefined || host.placements.get(pool.network) !== pool) {
+    throw inconsistent(`block ${nameOf(block)} is of host ${record.host}, which is not in group ${pool.group.cidr}`);
+  }
+  const owner = intern(pool.network, record);
+  let holding = owner.holdings.get(host.id);
+  if (holding === undefined) {
+    holding = { host, owner, record, blocks: 0, open: { head: undefined, tail: undefined } };
+    owner.holdings.set(host.id, holding);
+  }
+  holding.blocks += 1;
+  host.blocks.add(block);
+  block.holding = holding;
+  link(holding.open, block);
+}
+
+function intern(network: NetworkState, { tenant, segment }: BlockOwner): OwnerState {
+  let segments = network.owners.get(tenant);
   if (segments === undefined) {
-    state.owners.set(tenant, new Map([[segment, owner]]));
-  } else {
+    segments = new Map();
+    network.owners.set(tenant, segments);
+  }
+  let owner = segments.get(segment);
+  if (owner === undefined) {
+    owner = { tenant, segment, holdings: new Map() };
     segments.set(segment, owner);
   }
   return owner;
 }
 
-function putAddress(state: IpamState, record: AddressRecord): void {
-  const { name, address } = record;
-  const network = networkOf(state, record.network);
-  const block = network.blocks.get(blockStart(network, address));
-  if (block?.host === undefined) {
-    throw inconsistent(`address ${formatIpv4(address)} of "${name}" lies in no owned block`);
+/** Puts the block into the list by its sequence number, which is mostly the highest. */
+function link(list: BlockList, block: BlockState): void {
+  let before = list.tail;
+  while (before !== undefined && before.sequence > block.sequence) {
+    before = before.previous;
   }
-  const offset = address - block.first;
-  if (block.holders[offset] !== undefined || state.names.has(name)) {
-    throw inconsistent(`address ${formatIpv4(address)} or its name "${name}" is in use twice`);
+  const after = before === undefined ? list.head : before.next;
+  block.previous = before;
+  block.next = after;
+  if (before === undefined) {
+    list.head = block;
+  } else {
+    before.next = block;
   }
-  const allocation = { name, address, block };
-  block.holders[offset] = allocation;
-  addOffset(block.used, offset);
-  block.host.addresses += 1;
-  state.names.set(name, allocation);
+  if (after === undefined) {
+    list.tail = block;
+  } else {
+    after.previous = block;
+  }
 }
 
-function deleteAddress(state: IpamState, record: AddressRecord): void {
-  const allocation = state.names.get(record.name);
-  if (allocation?.address !== record.address || allocation.block.host === undefined) {
-    throw inconsistent(`address ${formatIpv4(record.address)} is not held by "${record.name}"`);
+function unlink(list: BlockList, block: BlockState): void {
+  const { previous, next } = block;
+  if (previous === undefined) {
+    list.head = next;
+  } else {
+    previous.next = next;
   }
-  const { block } = allocation;
-  const offset = allocation.address - block.first;
+  if (next === undefined) {
+    list.tail = previous;
+  } else {
+    next.previous = previous;
+  }
+  block.previous = undefined;
+  block.next = undefined;
+}
+
+/** Gives an address of an owned block to a name. */
+function hold(state: IpamState, block: BlockState, { name, address }: AddressRecord): void {
+  const inUse = state.names.size;
+  const offset = address - block.first;
+  const { holding } = block;
+  const allocation = { name, address, block };
+  state.names.set(name, allocation);
+  if (holding === undefined || block.holders[offset] !== undefined || state.names.size === inUse) {
+    throw inconsistent(`address ${formatIpv4(address)} of "${name}" is in use, has two names or lies in no owned block`);
+  }
+  block.holders[offset] = allocation;
+  addOffset(block, offset);
+  if (block.count === block.size) {
+    unlink(holding.open, block);
+  }
+}
+
+function drop(state: IpamState, block: BlockState, { name, address }: AddressRecord): void {
+  const offset = address - block.first;
+  const { holding } = block;
+  if (holding === undefined || block.holders[offset]?.name !== name || !state.names.delete(name)) {
+    throw inconsistent(`address ${formatIpv4(address)} is not held by "${name}"`);
+  }
+  if (block.count === block.size) {
+    link(holding.open, block);
+  }
   block.holders[offset] = undefined;
-  deleteOffset(block.used, offset);
-  allocation.block.host.addresses -= 1;
-  state.names.delete(record.name);
+  deleteOffset(block, offset);
+}
+
+function blockOf(network: NetworkState, address: number): BlockState {
+  const block = network.blocks.get(blockStart(network, address));
+  if (block === undefined) {
+    throw inconsistent(`address ${formatIpv4(address)} lies in no block of network "${network.network.name}"`);
+  }
+  return block;
 }
 
 function putHost(state: IpamState, record: HostRecord): void {
   state.sequence = Math.max(state.sequence, record.sequence + 1);
   const known = state.hosts.get(record.name);
-  const host: HostState = known ?? { record, placements: new Map(), addresses: 0 };
+  const host: HostState = known ?? { record, id: record.sequence, placements: new Map(), blocks: new Set() };
   if (known !== undefined) {
     forgetHost(state, known);
   }
-  const placements = new Map<NetworkState, Placement>();
+  const placements = new Map<NetworkState, Pool>();
   for (const group of record.groups) {
     const network = networkOf(state, group.network);
     const pool = network.pools.find((candidate) => candidate.group.cidr === group.cidr);
     if (pool === undefined || pool.group.kind !== "group") {
       throw inconsistent(`host ${record.name} is in ${group.cidr}, which is no group of network "${group.network}"`);
     }
-    const before = host.placements.get(network);
-    placements.set(network, before?.pool === pool ? before : { pool, owned: new Map() });
+    placements.set(network, pool);
     pool.leaf.hosts.add(host);
     if (!pool.leaf.namesSubnet && pool.leaf.subnet === "") {
       pool.leaf.subnet = group.subnet;
     }
   }
-  for (const [network, before] of host.placements) {
-    if (before.owned.size > 0 && placements.get(network) !== before) {
-      throw inconsistent(`host ${record.name} leaves ${before.pool.group.cidr}, where it has blocks`);
+  for (const block of host.blocks) {
+    if (placements.get(block.pool.network) !== block.pool) {
+      throw inconsistent(`host ${record.name} leaves ${block.pool.group.cidr}, where it has block ${nameOf(block)}`);
     }
   }
   host.record = record;
@@ -267,8 +315,8 @@ function putHost(state: IpamState, record: HostRecord): void {
 
 function deleteHost(state: IpamState, name: string): void {
   const host = state.hosts.get(name);
-  if (host === undefined || host.addresses > 0) {
-    throw inconsistent(`host ${name} is unknown or has addresses`);
+  if (host === undefined || host.blocks.size > 0) {
+    throw inconsistent(`host ${name} is unknown or has blocks`);
   }
   forgetHost(state, host);
   state.hosts.delete(name);
@@ -276,7 +324,7 @@ function deleteHost(state: IpamState, name: string): void {
 
 /** Takes the host out of its leaves and out of the index by address; a leaf without hosts is bound to no subnet any more. */
 function forgetHost(state: IpamState, host: HostState): void {
-  for (const { pool } of host.placements.values()) {
+  for (const pool of host.placements.values()) {
     pool.leaf.hosts.delete(host);
     if (pool.leaf.hosts.size === 0) {
       pool.leaf.subnet = "";

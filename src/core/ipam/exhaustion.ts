@@ -23,8 +23,8 @@ export function noFreeAddress(
   networks: readonly NetworkState[],
 ): NetworkError {
   const tried = networks.flatMap((network) => {
-    const placement = host.placements.get(network);
-    return placement === undefined ? [] : [{ network, pool: placement.pool }];
+    const pool = host.placements.get(network);
+    return pool === undefined ? [] : [{ network, pool }];
   });
   const details = { name: request.name, host: request.host, tenant: request.tenant, segment: request.segment };
   const names = networks.map(({ network }) => `"${network.name}"`).join(", ");

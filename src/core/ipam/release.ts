@@ -23,22 +23,17 @@ export function planRelease(state: IpamState, nameOrIp: string): ReleasePlan {
       { name: nameOrIp },
     );
   }
-  const { block, name, address } = allocation;
+  return { allocation, changes: [releaseOf(state, allocation)] };
+}
+
+function releaseOf(state: IpamState, { name, address, block }: Allocation): Change {
   const network = block.pool.network.network.name;
-  const { first, host, owner: by, used } = block;
-  const empty = used.count === 1;
-  const owner =
-    empty || host === undefined || by === undefined
-      ? undefined
-      : { host: host.record.name, tenant: by.tenant, segment: by.segment };
+  const { first } = block;
+  const revision = block.revision + 1;
+  const empty = block.count === 1;
+  const owner = empty ? undefined : block.holding?.record;
   const sequence = empty ? state.sequence : block.sequence;
-  return {
-    allocation,
-    changes: [
-      { kind: "delete-address", address: { name, network, address } },
-      { kind: "put-block", block: { network, first, owner, revision: block.revision + 1, sequence } },
-    ],
-  };
+  return { kind: "release", name, network, address, first, owner, revision, sequence, block };
 }
 
 function findByIp(state: IpamState, text: string): Allocation | undefined {

@@ -2,7 +2,7 @@ import { rangeOf } from "../net/cidr.ts";
 import type { Group, Network } from "../topology/topology.ts";
 import type { AddressSet } from "./address-set.ts";
 import type { BlackoutRange } from "./blackout-range.ts";
-import type { CarvedTopology, HostRecord, RevisionBase } from "./change.ts";
+import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./change.ts";
 
 /** The label of a host and the assignment key of a group that name an EC2 subnet (decision 7). */
 export const SUBNET_LABEL = "romana.io/subnet-id";
@@ -35,8 +35,6 @@ export interface IpamState {
   /** Hosts that carry the subnet label: while there are none, a missing label means nothing (off AWS). */
   hostsWithSubnet: number;
   readonly names: Map<string, Allocation>;
-  /** Interned owners: tenant, then segment. */
-  readonly owners: Map<string, Map<string, OwnerState>>;
   /** Allocations and releases so far, from 0. */
   revision: number;
   /** The next number of `HostRecord.sequence` and `BlockRecord.sequence`. */
@@ -51,6 +49,8 @@ export interface NetworkState {
   readonly blockSize: number;
   /** One per leaf group, sorted by first address, together covering the network. */
   readonly pools: readonly Pool[];
+  /** Who has blocks here: tenant, then segment. */
+  readonly owners: Map<string, Map<string, OwnerState>>;
   /** Every block ever used, by first address. */
   readonly blocks: Map<number, BlockState>;
   blackouts: readonly BlackoutRange[];
@@ -67,9 +67,8 @@ export interface Pool {
   readonly end: number;
   /** First address of the lowest block that was never used and is not wholly blacked out; `end` or more when there is none. */
   unused: number;
-  /** Empty blocks in the order of their return: a list through `BlockState.next`. */
-  returnedFirst: BlockState | undefined;
-  returnedLast: BlockState | undefined;
+  /** Empty blocks in the order of their return. */
+  readonly returned: BlockList;
 }
 
 /** One leaf of an entry's group tree; the networks of the entry share it. */
@@ -89,37 +88,49 @@ export interface LeafState {
 }
 
 export interface HostState {
+  /** `record.sequence`: the key of `OwnerState.holdings`. */
+  readonly id: number;
   record: HostRecord;
-  /** Where the host's blocks come from, by network. */
-  placements: Map<NetworkState, Placement>;
-  /** Addresses in use on this host. */
-  addresses: number;
+  /** Where the host's new blocks come from, by network. */
+  placements: ReadonlyMap<NetworkState, Pool>;
+  /** Its blocks in all networks; each has an address in use. */
+  readonly blocks: Set<BlockState>;
 }
 
-export interface Placement {
-  readonly pool: Pool;
-  /** The blocks of each owner on this host, in the order of acquisition. */
-  readonly owned: Map<OwnerState, BlockState[]>;
-}
-
+/** A tenant and segment with blocks in a network; forgotten with its last block. */
 export interface OwnerState {
   readonly tenant: string;
   readonly segment: string;
-  /** Blocks held anywhere; the owner is forgotten at 0. */
-  blocks: number;
+  /** By `HostState.id`. */
+  readonly holdings: Map<number, Holding>;
 }
 
-export interface BlockState {
+/** The blocks of one owner on one host in one network. */
+export interface Holding {
+  readonly host: HostState;
+  readonly owner: OwnerState;
+  readonly record: BlockOwner;
+  blocks: number;
+  /** The blocks that are not full, in the order of acquisition. */
+  readonly open: BlockList;
+}
+
+/** A list through `BlockState.next`. A block is in one list at most: returned, or open with its owner. */
+export interface BlockList {
+  head: BlockState | undefined;
+  tail: BlockState | undefined;
+}
+
+/** A block with the set of its addresses in use. */
+export interface BlockState extends AddressSet {
   readonly pool: Pool;
   readonly first: number;
-  readonly used: AddressSet;
-  /** The allocation at each offset. */
-  readonly holders: (Allocation | undefined)[];
-  /** Both present, or both absent while the block is empty. */
-  host: HostState | undefined;
-  owner: OwnerState | undefined;
   revision: number;
   sequence: number;
+  /** Whose it is; absent while the block is empty. */
+  holding: Holding | undefined;
+  /** The allocation at each offset. */
+  readonly holders: (Allocation | undefined)[];
   previous: BlockState | undefined;
   next: BlockState | undefined;
 }
@@ -158,7 +169,6 @@ export function createState(
     hostsByIp: new Map(),
     hostsWithSubnet: 0,
     names: new Map(),
-    owners: new Map(),
     revision: base.total,
     sequence: 1,
   };
@@ -202,9 +212,9 @@ export function allocationAt(network: NetworkState, address: number): Allocation
   return block?.holders[address - block.first];
 }
 
-/** The interned owner, or `undefined` when it holds no block. */
-export function ownerOf(state: IpamState, tenant: string, segment: string): OwnerState | undefined {
-  return state.owners.get(tenant)?.get(segment);
+/** What the owner has on the host, `undefined` when that is no block. */
+export function holdingOf(network: NetworkState, host: HostState, tenant: string, segment: string): Holding | undefined {
+  return network.owners.get(tenant)?.get(segment)?.holdings.get(host.id);
 }
 
 function createLeaves(
@@ -259,11 +269,21 @@ function createNetwork(network: Network, base: RevisionBase): { network: Network
   const blockSize = 2 ** (32 - network.blockMask);
   return {
     pools,
-    network: { network, first, end: first + size, blockSize, pools, blocks: new Map(), blackouts: [], revision },
+    network: {
+      network,
+      first,
+      end: first + size,
+      blockSize,
+      pools,
+      owners: new Map(),
+      blocks: new Map(),
+      blackouts: [],
+      revision,
+    },
   };
 }
 
 function createPool(network: NetworkState, leaf: LeafState, group: Group): Pool {
   const { first, size } = rangeOf(group.cidr);
-  return { network, leaf, group, first, end: first + size, unused: first, returnedFirst: undefined, returnedLast: undefined };
+  return { network, leaf, group, first, end: first + size, unused: first, returned: { head: undefined, tail: undefined } };
 }
