@@ -1,5 +1,6 @@
-import type { CloudFacts } from "../../core/cloud/facts.ts";
+import type { CloudFacts, CloudSubnet } from "../../core/cloud/facts.ts";
 import { NetworkError, type ErrorKind } from "../../core/errors.ts";
+import type { Cidr } from "../../core/net/cidr.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Admit, Cloud, CloudAction, RouteWrite } from "../../ports/cloud.ts";
 import { Ec2Error } from "./region-state.ts";
@@ -14,10 +15,17 @@ export interface SimulatedCloudOptions {
   readonly random: SeededRandom;
   /** Only instances with this tag are the cluster's, `kubernetes.io/cluster/<name>`; all of the VPC when not given. */
   readonly clusterTag?: string;
-  /** Attempts per call, the first one included (default 4). */
+  /** Attempts per call, the first one included (default 3). */
   readonly attempts?: number;
   /** Wait before the first repeat, doubled with each further one, with a random part (default 100 ms). */
   readonly repeatAfterMs?: number;
+}
+
+interface Layout {
+  readonly subnets: readonly CloudSubnet[];
+  readonly vpcCidrs: readonly Cidr[];
+  readonly known: ReadonlySet<string>;
+  readonly readAt: number;
 }
 
 const ACTIONS = {
@@ -25,6 +33,14 @@ const ACTIONS = {
   replace: "ReplaceRoute",
   delete: "DeleteRoute",
 } as const satisfies Record<RouteWrite["kind"], CloudAction>;
+
+/** As the adapter for the real EC2 asks: instances and route tables of one page, and how long subnets and CIDRs are kept. */
+const INSTANCES_PER_PAGE = 200;
+const ROUTE_TABLES_PER_PAGE = 20;
+const LAYOUT_KEPT_MS = 600_000;
+
+/** Errors after which nobody knows whether the call took effect. */
+const UNKNOWN_OUTCOMES = new Set(["Unavailable", "AnswerLost"]);
 
 /** The port's error for each of EC2's. */
 const ERRORS: Readonly<Record<string, readonly [ErrorKind, string]>> = {
@@ -48,6 +64,7 @@ export class SimulatedCloud implements Cloud {
   readonly #clusterTag: string | undefined;
   readonly #attempts: number;
   readonly #repeatAfterMs: number;
+  #layout: Layout | undefined;
 
   constructor(options: SimulatedCloudOptions) {
     this.#region = options.region;
@@ -55,21 +72,28 @@ export class SimulatedCloud implements Cloud {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#clusterTag = options.clusterTag;
-    this.#attempts = options.attempts ?? 4;
+    this.#attempts = options.attempts ?? 3;
     this.#repeatAfterMs = options.repeatAfterMs ?? 100;
   }
 
   async describe(signal: AbortSignal): Promise<CloudFacts> {
-    const [instances, subnets, routeTables] = await Promise.all([
+    const [instances, routeTables] = await Promise.all([
       this.#pages("DescribeInstances", signal, (nextToken) =>
-        this.#ec2.describeInstances({ tagKey: this.#clusterTag, nextToken }, signal),
+        this.#ec2.describeInstances(
+          { tagKey: this.#clusterTag, nextToken, maxResults: INSTANCES_PER_PAGE },
+          signal,
+        ),
       ),
-      this.#pages("DescribeSubnets", signal, (nextToken) => this.#ec2.describeSubnets({ nextToken }, signal)),
       this.#pages("DescribeRouteTables", signal, (nextToken) =>
-        this.#ec2.describeRouteTables({ nextToken }, signal),
+        this.#ec2.describeRouteTables({ nextToken, maxResults: ROUTE_TABLES_PER_PAGE }, signal),
       ),
     ]);
-    const { vpcId, region, vpcCidrs } = this.#region;
+    const subnetIds = new Set([
+      ...instances.flatMap(({ interfaces }) => interfaces.map(({ subnetId }) => subnetId)),
+      ...routeTables.flatMap((table) => table.subnetIds),
+    ]);
+    const { subnets, vpcCidrs } = await this.#readLayout(subnetIds, signal);
+    const { vpcId, region } = this.#region;
     return { vpcId, region, vpcCidrs, instances, subnets, routeTables };
   }
 
@@ -109,6 +133,25 @@ export class SimulatedCloud implements Cloud {
     return this.#ec2.calls();
   }
 
+  /** Subnets and CIDRs are kept for ten minutes, unless a subnet turns up that is not among them. */
+  async #readLayout(subnetIds: ReadonlySet<string>, signal: AbortSignal): Promise<Layout> {
+    const old = this.#layout;
+    const isOld = old === undefined || this.#clock.monotonic() - old.readAt >= LAYOUT_KEPT_MS;
+    if (!isOld && [...subnetIds].every((id) => old.known.has(id))) {
+      return old;
+    }
+    const vpcs = await this.#pages("DescribeVpcs", signal, (nextToken) =>
+      this.#ec2.describeVpcs({ nextToken }, signal),
+    );
+    const subnets = await this.#pages("DescribeSubnets", signal, (nextToken) =>
+      this.#ec2.describeSubnets({ nextToken }, signal),
+    );
+    const known = new Set([...subnets.map(({ id }) => id), ...subnetIds]);
+    const vpcCidrs = vpcs.flatMap(({ cidrs }) => cidrs);
+    this.#layout = { subnets, vpcCidrs, known, readAt: this.#clock.monotonic() };
+    return this.#layout;
+  }
+
   async #pages<T>(
     action: string,
     signal: AbortSignal,
@@ -127,6 +170,7 @@ export class SimulatedCloud implements Cloud {
 
   /** Repeats what EC2 throttled. An error that is not EC2's own (the caller's `admit`, an abort) passes as it is. */
   async #attempt<T>(asked: string, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    let outcomeUnknown = false;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await call();
@@ -134,7 +178,8 @@ export class SimulatedCloud implements Cloud {
         if (!(error instanceof Ec2Error)) {
           throw error;
         }
-        const classified = classify(asked, error);
+        outcomeUnknown ||= UNKNOWN_OUTCOMES.has(error.code);
+        const classified = classify(asked, error, outcomeUnknown);
         if (classified.kind !== "transient" || attempt >= this.#attempts) {
           throw classified;
         }
@@ -145,13 +190,8 @@ export class SimulatedCloud implements Cloud {
   }
 }
 
-function classify(asked: string, error: Ec2Error): NetworkError {
+function classify(asked: string, error: Ec2Error, outcomeUnknown: boolean): NetworkError {
   const [kind, code] = ERRORS[error.code] ?? ["transient", "CLOUD_UNAVAILABLE"];
-  return new NetworkError(
-    kind,
-    code,
-    `${asked}: ${error.message} (${error.code})`,
-    { ec2Code: error.code },
-    error,
-  );
+  const message = `${asked}: EC2 answered ${error.code} (${error.message})`;
+  return new NetworkError(kind, code, message, { ec2Code: error.code, outcomeUnknown }, error);
 }

@@ -67,6 +67,15 @@ export interface RouteRequest {
   readonly dryRun?: boolean;
 }
 
+export interface PageRequest {
+  readonly nextToken?: string | undefined;
+  /** At most what EC2 allows for the action. */
+  readonly maxResults?: number | undefined;
+}
+
+/** What a call can be made to fail with: before it takes effect, or (`answer-lost`) after it. */
+export type Ec2Failure = "throttled" | "unavailable" | "unauthorized" | "answer-lost";
+
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextToken: string | undefined;
@@ -81,6 +90,7 @@ export class SimulatedEc2 {
   readonly #calls = new Map<string, number>();
   readonly #tokens = new Map<Ec2Action, { left: number; at: number }>();
   readonly #denied = new Map<Ec2Action, Set<string>>();
+  readonly #failures = new Map<Ec2Action, Ec2Failure[]>();
 
   constructor(options: {
     readonly region: SimulatedRegion;
@@ -102,6 +112,12 @@ export class SimulatedEc2 {
   /** Takes all refusals of this action back. */
   allow(action: Ec2Action): void {
     this.#denied.delete(action);
+  }
+
+  /** Makes the next `times` calls of this action fail. */
+  failNext(action: Ec2Action, failure: Ec2Failure, times: number): void {
+    const failures = Array.from({ length: times }, () => failure);
+    this.#failures.set(action, [...(this.#failures.get(action) ?? []), ...failures]);
   }
 
   /** Calls that arrived, refused and throttled ones included; pages beyond the first are counted as `<Action>:page`. */
@@ -143,10 +159,10 @@ export class SimulatedEc2 {
 
   /** Instances of the VPC that carry the tag, by id; all without one. Terminated ones stay for an hour. */
   describeInstances(
-    request: { readonly tagKey?: string | undefined; readonly nextToken?: string | undefined },
+    request: PageRequest & { readonly tagKey?: string | undefined },
     signal: AbortSignal,
   ): Promise<Page<CloudInstance>> {
-    return this.#describe("DescribeInstances", request.nextToken, signal, (at) => {
+    return this.#describe("DescribeInstances", request, signal, (at) => {
       const instances: CloudInstance[] = [];
       for (const instance of this.#region.instances.values()) {
         const tagged = request.tagKey === undefined || request.tagKey in instance.tags;
@@ -158,22 +174,23 @@ export class SimulatedEc2 {
     });
   }
 
-  describeSubnets(
-    request: { readonly nextToken?: string | undefined },
-    signal: AbortSignal,
-  ): Promise<Page<CloudSubnet>> {
-    return this.#describe("DescribeSubnets", request.nextToken, signal, () => [
-      ...this.#region.subnets.values(),
-    ]);
+  describeSubnets(request: PageRequest, signal: AbortSignal): Promise<Page<CloudSubnet>> {
+    return this.#describe("DescribeSubnets", request, signal, () => [...this.#region.subnets.values()]);
   }
 
-  describeRouteTables(
-    request: { readonly nextToken?: string | undefined },
-    signal: AbortSignal,
-  ): Promise<Page<CloudRouteTable>> {
-    return this.#describe("DescribeRouteTables", request.nextToken, signal, (at) =>
+  describeRouteTables(request: PageRequest, signal: AbortSignal): Promise<Page<CloudRouteTable>> {
+    return this.#describe("DescribeRouteTables", request, signal, (at) =>
       [...this.#region.routeTables.values()].map((table) => this.#tableAt(table, at)),
     );
+  }
+
+  describeVpcs(
+    request: PageRequest,
+    signal: AbortSignal,
+  ): Promise<Page<{ readonly id: string; readonly cidrs: readonly Cidr[] }>> {
+    return this.#describe("DescribeVpcs", request, signal, () => [
+      { id: this.#region.vpcId, cidrs: this.#region.vpcCidrs },
+    ]);
   }
 
   async #mutate(
@@ -184,13 +201,18 @@ export class SimulatedEc2 {
     effect: () => void,
   ): Promise<void> {
     const ms = await this.#arrive(action, action, this.settings.write, signal);
-    const failure = attempt(() => {
+    const planned = this.#failures.get(action)?.shift();
+    let failure = attempt(() => {
+      failBefore(planned, action, resource);
       this.#authorize(action, resource);
       if (dryRun) {
         throw new Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.");
       }
       effect();
     });
+    if (planned === "answer-lost") {
+      failure = new Ec2Error("AnswerLost", "The connection was closed before the answer came.");
+    }
     await this.#wait(ms, signal);
     if (failure !== undefined) {
       throw failure;
@@ -199,7 +221,7 @@ export class SimulatedEc2 {
 
   async #describe<T extends { readonly id: string }>(
     action: DescribeAction,
-    nextToken: string | undefined,
+    { nextToken, maxResults = Number.POSITIVE_INFINITY }: PageRequest,
     signal: AbortSignal,
     look: (at: number) => readonly T[],
   ): Promise<Page<T>> {
@@ -215,7 +237,7 @@ export class SimulatedEc2 {
       throw failure;
     }
     const from = Number(nextToken ?? 0);
-    const to = from + PAGE_SIZE[action];
+    const to = from + Math.min(maxResults, PAGE_SIZE[action]);
     return { items: all.slice(from, to), nextToken: to < all.length ? String(to) : undefined };
   }
 
@@ -227,7 +249,7 @@ export class SimulatedEc2 {
     await this.#wait(half, signal);
     if (!this.#takeToken(action)) {
       await this.#wait(half, signal);
-      throw new Ec2Error("RequestLimitExceeded", "Request limit exceeded.");
+      throw throttled();
     }
     return half;
   }
@@ -251,10 +273,7 @@ export class SimulatedEc2 {
   #authorize(action: Ec2Action, resource: string): void {
     const denied = this.#denied.get(action);
     if (denied?.has("*") === true || denied?.has(resource) === true) {
-      throw new Ec2Error(
-        "UnauthorizedOperation",
-        `You are not authorized to perform this operation. User is not authorized to perform: ec2:${action} on resource: ${resource}`,
-      );
+      throw unauthorized(action, resource);
     }
   }
 
@@ -297,6 +316,30 @@ export class SimulatedEc2 {
       routeCount: this.#region.countRoutes(table, at),
     };
   }
+}
+
+function failBefore(failure: Ec2Failure | undefined, action: string, resource: string): void {
+  switch (failure) {
+    case "throttled":
+      throw throttled();
+    case "unavailable":
+      throw new Ec2Error("Unavailable", "The server is overloaded and can't handle the request.");
+    case "unauthorized":
+      throw unauthorized(action, resource);
+    case "answer-lost":
+    case undefined:
+  }
+}
+
+function throttled(): Ec2Error {
+  return new Ec2Error("RequestLimitExceeded", "Request limit exceeded.");
+}
+
+function unauthorized(action: string, resource: string): Ec2Error {
+  return new Ec2Error(
+    "UnauthorizedOperation",
+    `You are not authorized to perform this operation. User is not authorized to perform: ec2:${action} on resource: ${resource}`,
+  );
 }
 
 function destinationOf(request: RouteRequest): Cidr {

@@ -73,22 +73,29 @@ describe("what a simulated VPC reports", () => {
     ]);
   });
 
-  it("needs three calls, and one more for each further page", async () => {
-    const { look, region, a, cloud } = setUp();
+  it("needs two calls and a page for each further 200 instances; subnets and CIDRs are kept for ten minutes", async () => {
+    const { look, region, a, cloud, clock } = setUp();
     const wide = region.addSubnet(a.zone, parseCidr("10.0.16.0/20"));
-    for (let index = 0; index < 1_500; index += 1) {
+    for (let index = 0; index < 500; index += 1) {
       region.launch({ subnetId: wide.id, tags: { "kubernetes.io/cluster/c": "owned" } });
     }
+    await look();
+    const first = cloud.calls();
+    await look();
+    const second = cloud.calls();
+    await clock.runFor(600_000);
 
     const facts = await look();
 
-    expect(facts.instances).toHaveLength(1_501);
-    expect(cloud.calls()).toEqual({
-      DescribeInstances: 1,
-      "DescribeInstances:page": 1,
-      DescribeRouteTables: 1,
-      DescribeSubnets: 1,
+    expect(facts.instances).toHaveLength(501);
+    const counted = (times: number, layout: number) => ({
+      DescribeInstances: times,
+      "DescribeInstances:page": 2 * times,
+      DescribeRouteTables: times,
+      DescribeSubnets: layout,
+      DescribeVpcs: layout,
     });
+    expect([first, second, cloud.calls()]).toEqual([counted(1, 1), counted(2, 1), counted(3, 2)]);
   });
 
   it("may lag behind a write by the time that is set, never longer", async () => {
