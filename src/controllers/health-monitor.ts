@@ -1,5 +1,6 @@
 import { type Burst, nextRound } from "../core/health/burst.ts";
 import { DueQueue } from "../core/health/due-queue.ts";
+import { type OpenProbe, OpenProbes } from "../core/health/open-probes.ts";
 import type { HealthOptions } from "../core/health/options.ts";
 import { nextInPhase } from "../core/health/phase.ts";
 import { probeIntervalMs, type ProbeTarget, type TargetState } from "../core/health/target.ts";
@@ -21,13 +22,6 @@ export interface HealthMonitorParts {
   readonly onChange?: () => void;
 }
 
-/** A probe under way. `open` until it was answered, could not be sent, or was judged lost. */
-interface Probe {
-  readonly target: TargetState;
-  readonly sentMs: number;
-  open: boolean;
-}
-
 interface Waiter {
   readonly done: () => void;
 }
@@ -45,9 +39,7 @@ export class HealthMonitor {
   readonly #parts: HealthMonitorParts;
   readonly #verdicts: HealthVerdicts;
   readonly #due = new DueQueue<TargetState | Burst>();
-  /** Regular probes in the order of their deadlines, which all lie `timeoutMs` after their sending; those before `#head` are done with. */
-  #probes: Probe[] = [];
-  #head = 0;
+  readonly #probes: OpenProbes;
   /** Bursts whose last round's time is over, to be judged after the next settling. */
   #ending: Burst[] = [];
   #running = false;
@@ -59,6 +51,7 @@ export class HealthMonitor {
 
   constructor(parts: HealthMonitorParts) {
     this.#parts = parts;
+    this.#probes = new OpenProbes(parts.options.timeoutMs);
     this.#verdicts = new HealthVerdicts(parts.options);
   }
 
@@ -81,11 +74,7 @@ export class HealthMonitor {
     this.#timerMs = Infinity;
     this.#flushTimer?.cancel();
     this.#flushTimer = undefined;
-    for (const probe of this.#probes) {
-      probe.open = false;
-    }
-    this.#probes = [];
-    this.#head = 0;
+    this.#probes.clear();
     this.#ending = [];
     this.#verdicts.dropBursts();
   }
@@ -178,7 +167,7 @@ export class HealthMonitor {
 
   /** Judges what is over by `nowMs`, once everything that has arrived was heard. */
   #settle(nowMs: number): void | Promise<void> {
-    const overdue = this.#nextDeadline() <= nowMs;
+    const overdue = this.#probes.nextDeadline() <= nowMs;
     if (this.#settling || (!overdue && this.#ending.length === 0)) {
       return undefined;
     }
@@ -199,11 +188,14 @@ export class HealthMonitor {
     for (const burst of ending) {
       this.#verdicts.conclude(burst, nowMs);
     }
-    while (this.#nextDeadline() <= untilMs) {
-      const probe = this.#probes[this.#head];
-      if (probe !== undefined) {
-        probe.open = false;
-        this.#start(this.#verdicts.lost(probe.target, nowMs), nowMs);
+    for (
+      let probe = this.#probes.takeOverdue(untilMs);
+      probe !== undefined;
+      probe = this.#probes.takeOverdue(untilMs)
+    ) {
+      const burst = this.#verdicts.lost(probe.target, nowMs);
+      if (burst !== undefined) {
+        this.#round(burst, nowMs);
       }
     }
     const work = this.#after();
@@ -228,12 +220,6 @@ export class HealthMonitor {
     }
   }
 
-  #start(burst: Burst | undefined, nowMs: number): void {
-    if (burst !== undefined) {
-      this.#round(burst, nowMs);
-    }
-  }
-
   #round(burst: Burst, nowMs: number): void {
     for (const target of nextRound(burst, nowMs, this.#parts.options)) {
       this.#probe(target, nowMs, false);
@@ -242,7 +228,7 @@ export class HealthMonitor {
   }
 
   #probe(target: TargetState, nowMs: number, regular: boolean): void {
-    const probe: Probe = { target, sentMs: nowMs, open: regular };
+    const probe: OpenProbe = { target, sentMs: nowMs, open: regular };
     target.sentMs = nowMs;
     if (regular) {
       this.#probes.push(probe);
@@ -250,7 +236,7 @@ export class HealthMonitor {
     this.#parts.prober.probe(target.address, (outcome) => this.#hear(probe, outcome));
   }
 
-  #hear(probe: Probe, outcome: ProbeOutcome): void {
+  #hear(probe: OpenProbe, outcome: ProbeOutcome): void {
     const inTime = probe.open;
     if (!this.#running) {
       return;
@@ -351,30 +337,9 @@ export class HealthMonitor {
     this.#parts.onChange?.();
   }
 
-  /** The deadline of the first probe that is still open; Infinity when there is none. Forgets those before it. */
-  #nextDeadline(): number {
-    const probes = this.#probes;
-    let head = this.#head;
-    while (head < probes.length && probes[head]?.open === false) {
-      head += 1;
-    }
-    if (head === probes.length) {
-      this.#probes = head === 0 ? probes : [];
-      this.#head = 0;
-      return Infinity;
-    }
-    // Cut the dead part off when it is the larger one: constant work per probe.
-    if (head > 1_024 && head * 2 > probes.length) {
-      this.#probes = probes.slice(head);
-      head = 0;
-    }
-    this.#head = head;
-    return (this.#probes[head]?.sentMs ?? Infinity) + this.#parts.options.timeoutMs;
-  }
-
   /** Sets the timer for what is due first. A settling under way arms again at its end. */
   #arm(): void {
-    const deadlineMs = this.#ending.length > 0 ? -Infinity : this.#nextDeadline();
+    const deadlineMs = this.#ending.length > 0 ? -Infinity : this.#probes.nextDeadline();
     const dueMs = Math.min(this.#settling ? Infinity : deadlineMs, this.#due.peek()?.dueMs ?? Infinity);
     if (dueMs >= this.#timerMs || dueMs === Infinity) {
       return;

@@ -106,6 +106,8 @@ export class RouteController {
   #lastPass: PassView | undefined;
   #epoch = 0;
   #measured = false;
+  #strangerPasses = 0;
+  #wantsNext: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: RouteControllerOptions) {
@@ -284,8 +286,6 @@ export class RouteController {
     return this.#wantsNext;
   }
 
-  #wantsNext: number | undefined;
-
   async #pass(mode: PassMode, signal: AbortSignal): Promise<PlanView> {
     const { cloud, clock, log, onFacts, health, dryRun } = this.#options;
     const started = clock.monotonic();
@@ -319,7 +319,10 @@ export class RouteController {
       done = execution.done + checked.done;
       failed = execution.failed + checked.failed;
       const retryMs = this.#setbacks.nextRetryMs(clock.monotonic());
-      this.#wantsNext = execution.stale || done > 0 || execution.superseded > 0 ? 0 : retryMs;
+      this.#wantsNext =
+        execution.stale || done > 0 || execution.superseded > 0
+          ? 0
+          : earlier(retryMs, this.#strangersMs(plan));
       this.#setbacks.keep(this.#subjects(plan, checks));
     }
     const durationMs = Math.round(clock.monotonic() - started);
@@ -329,6 +332,16 @@ export class RouteController {
       log.info({ durationMs, done, failed, routes: plan.desired.length }, "a pass changed the cloud");
     }
     return planView(plan, checks);
+  }
+
+  /** A host that EC2 does not show is often one that it does not show yet: look again soon, then ever later. */
+  #strangersMs(plan: RoutePlan): number | undefined {
+    if (!plan.skipped.some(({ reason }) => reason === "no-interface")) {
+      this.#strangerPasses = 0;
+      return undefined;
+    }
+    this.#strangerPasses += 1;
+    return Math.min(60_000, 500 * 2 ** Math.min(this.#strangerPasses, 10));
   }
 
   /** Routes that are ours, or become ours in this pass, and stand. */
@@ -417,6 +430,10 @@ function outageEnder(plan: RoutePlan, health: HealthSnapshot): (operation: Route
     const holder = holders.get(operation.previous.id);
     return holder === undefined || isDead(holder, health);
   };
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : Math.min(a, b ?? a);
 }
 
 function moved(desired: readonly DesiredRoute[], moves: readonly DesiredRoute[]): readonly DesiredRoute[] {

@@ -35,6 +35,7 @@ type Write = Extract<RouteOperation, { kind: "create" | "replace" }>;
 /** Carries out plans: journal first, then EC2; what takes over before what goes; one failure stops nothing else. */
 export class RouteExecutor {
   readonly #options: RouteExecutorOptions;
+  readonly #full = new Set<string>();
 
   constructor(options: RouteExecutorOptions) {
     this.#options = options;
@@ -80,6 +81,7 @@ export class RouteExecutor {
       ),
     );
     outcomes.push(...results.flat());
+    this.#reportFull();
     const count = (outcome: Outcome) => outcomes.filter((each) => each === outcome).length;
     return {
       done: count("done"),
@@ -96,9 +98,17 @@ export class RouteExecutor {
     epoch: number,
     signal: AbortSignal,
   ): Promise<readonly boolean[]> {
-    return await Promise.all(
+    const results = await Promise.all(
       operations.map(async (operation) => (await this.#write(operation, true, epoch, signal)) === "done"),
     );
+    this.#reportFull();
+    return results;
+  }
+
+  /** Only when every write has its answer is it known how many routes a full table holds. */
+  #reportFull(): void {
+    this.#full.forEach((routeTableId) => this.#options.onTableFull(routeTableId));
+    this.#full.clear();
   }
 
   async #executeTable(
@@ -172,7 +182,7 @@ export class RouteExecutor {
   }
 
   #conclude(operation: RouteOperation, result: WriteResult): Outcome {
-    const { overlay, setbacks, clock, log, onTableFull } = this.#options;
+    const { overlay, setbacks, clock, log } = this.#options;
     const { kind, routeTableId, destination } = operation;
     const fields = {
       operation: kind,
@@ -200,7 +210,7 @@ export class RouteExecutor {
           return "stale";
         }
         if (result.error.code === "ROUTE_LIMIT_EXCEEDED") {
-          onTableFull(routeTableId);
+          this.#full.add(routeTableId);
           log.warn({ ...fields, err: result.error }, "a route table is full, planning coarser");
           return "stale";
         }

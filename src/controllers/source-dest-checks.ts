@@ -4,6 +4,9 @@ import type { Logger } from "../ports/logger.ts";
 import type { Setbacks } from "./backoff.ts";
 import type { RouteWriter } from "./route-writer.ts";
 
+/** How long after a call a Describe may still show the check on. */
+const CONSISTENCY_MS = 5000;
+
 export interface SourceDestChecksOptions {
   readonly writer: RouteWriter;
   readonly setbacks: Setbacks;
@@ -14,6 +17,7 @@ export interface SourceDestChecksOptions {
 /** Turns Source/Dest checks off, interface by interface; what is refused waits for its own next try. */
 export class SourceDestChecks {
   readonly #options: SourceDestChecksOptions;
+  readonly #turnedOffAt = new Map<string, number>();
 
   constructor(options: SourceDestChecksOptions) {
     this.#options = options;
@@ -26,7 +30,14 @@ export class SourceDestChecks {
   ): Promise<{ readonly done: number; readonly failed: number }> {
     const { clock, setbacks } = this.#options;
     const now = clock.monotonic();
-    const ready = operations.filter(({ interfaceId }) => !setbacks.waits(interfaceId, now));
+    for (const [interfaceId, at] of this.#turnedOffAt) {
+      if (at <= now - CONSISTENCY_MS) {
+        this.#turnedOffAt.delete(interfaceId);
+      }
+    }
+    const ready = operations.filter(
+      ({ interfaceId }) => !setbacks.waits(interfaceId, now) && !this.#turnedOffAt.has(interfaceId),
+    );
     const results = await Promise.all(ready.map((operation) => this.#turnOff(operation, epoch, signal)));
     return {
       done: results.filter((kind) => kind === "done").length,
@@ -39,6 +50,7 @@ export class SourceDestChecks {
     const result = await writer.disableSourceDestCheck(interfaceId, epoch, signal);
     if (result.kind === "done") {
       setbacks.succeeded(interfaceId);
+      this.#turnedOffAt.set(interfaceId, clock.monotonic());
       log.info({ host, eniId: interfaceId }, "source/dest check turned off");
     } else if (result.kind === "failed") {
       const { attempts } = setbacks.failed(interfaceId, result.error, clock.monotonic());
