@@ -29,6 +29,7 @@ export interface SimulatedClusterOptions {
 }
 
 export interface SimulatedNode {
+  /** Named after its address as the controller names it, `ip-10-0-1-7`. */
   readonly name: string;
   readonly address: Ipv4;
   readonly zone: string;
@@ -57,7 +58,6 @@ export class SimulatedCluster {
   readonly tables = new Map<string, SimulatedRouteTable>();
   readonly #subnets = new Map<string, readonly string[]>();
   readonly #counts = new Map<string, number>();
-  readonly #width: number;
 
   constructor(options: SimulatedClusterOptions) {
     const { clock, random, zones, subnetsPerZone = 1 } = options;
@@ -99,7 +99,6 @@ export class SimulatedCluster {
       this.#subnets.set(zone, ids);
       this.tables.set(zone, this.region.addRouteTable({ subnetIds: ids, tags: { Name: `nodes ${zone}` } }));
     }
-    this.#width = String(Math.ceil(options.nodes / zones.length)).length;
     for (let index = 0; index < options.nodes; index += 1) {
       this.addNode(zones[index % zones.length] ?? firstZone);
     }
@@ -124,10 +123,9 @@ export class SimulatedCluster {
       );
     }
     this.#counts.set(zone, count);
-    const name = `node-${zone.slice(-1)}-${String(count).padStart(this.#width, "0")}`;
     const instance = this.region.launch({
       subnetId,
-      tags: { Name: name, [CLUSTER_TAG]: "owned", [NODE_TAG.key]: NODE_TAG.value },
+      tags: { [CLUSTER_TAG]: "owned", [NODE_TAG.key]: NODE_TAG.value },
       ...(count % 10 === 0 ? { moreInterfaces: [subnetId] } : {}),
     });
     const [card] = instance.interfaces;
@@ -135,6 +133,7 @@ export class SimulatedCluster {
     if (card === undefined || address === undefined) {
       throw new TypeError("an instance was launched without an interface");
     }
+    const name = `ip-${address.replaceAll(".", "-")}`;
     const node: SimulatedNode = { name, address, zone, subnetId, instance, card };
     this.nodes.set(name, node);
     return node;
