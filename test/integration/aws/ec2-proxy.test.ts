@@ -155,13 +155,17 @@ describe("the EC2 proxy", () => {
     expect(await errorName(create("100.64.0.0/20"))).toBe("RouteAlreadyExists");
   });
 
-  it.for(["10.0.0.0/16", "10.0.1.0/24", "10.0.1.128/25"])(
+  it.for(["10.0.0.0/17", "10.0.2.0/24", "10.0.1.128/25"])(
     "refuses %s, inside the VPC",
     async (destination) => {
       expect(await errorName(create(destination))).toBe("InvalidParameterValue");
       expect(await destinations()).toEqual(["10.0.0.0/16"]);
     },
   );
+
+  it("accepts a route on the whole CIDR of a subnet, as AWS does", async () => {
+    expect(await errorName(create("10.0.1.0/24"))).toBe("none");
+  });
 
   it("refuses to take an instance with two interfaces for a target, or for its check", async () => {
     const { NetworkInterface } = await client.send(new CreateNetworkInterfaceCommand({ SubnetId: subnet }));
