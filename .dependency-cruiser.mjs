@@ -6,11 +6,11 @@ const allowed = {
   controllers: { src: ["core", "ports", "services", "controllers"], npm: [] },
   "adapters/aws": { src: ["core", "ports", "adapters/aws"], npm: ["@aws-sdk/.+", "@smithy/.+", "p-retry", "zod", "node"] },
   "adapters/probe": { src: ["core", "ports", "adapters/probe"], npm: ["net-ping", "node"] },
-  "adapters/sqlite": { src: ["core", "ports", "adapters/sqlite"], npm: ["zod", "node"] },
+  "adapters/sqlite": { src: ["core", "ports", "adapters/sqlite", "adapters/memory"], npm: ["zod", "node"] },
   "adapters/system": { src: ["core", "ports", "adapters/system"], npm: ["node"] },
   "adapters/memory": { src: ["core", "ports", "adapters/memory"], npm: [] },
   "adapters/simulation": { src: ["core", "ports", "adapters/simulation", "adapters/memory"], npm: [] },
-  api: { src: ["core", "ports", "services", "api"], npm: ["fastify", "@fastify/.+", "fastify-type-provider-zod", "zod"] },
+  api: { src: ["core", "ports", "services", "api"], npm: ["fastify", "@fastify/.+", "fastify-type-provider-zod", "zod", "node"] },
   client: { src: ["core", "client"], npm: ["node"] },
   cli: {
     src: ["core", "client", "config", "cli"],

@@ -97,6 +97,7 @@ export function planRoutes(input: PlannerInput): RoutePlan {
     });
   }
   return {
+    gateways,
     routeTableIds: tables.map(({ id }) => id),
     desired,
     operations,

@@ -2,7 +2,7 @@ import type { CloudFacts, RouteTarget } from "../cloud/facts.ts";
 import type { HealthSnapshot } from "../health/view.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { RoutingTree } from "./aggregate.ts";
-import type { PlannedHost } from "./gateway.ts";
+import type { Gateway, PlannedHost } from "./gateway.ts";
 import type { TableSelector } from "./select-tables.ts";
 
 /** A route that is recorded as ours (decision 20), whether or not it stands. */
@@ -97,7 +97,9 @@ export interface RouteAlarm {
     | "no-interface"
     | "table-full"
     | "blind"
-    | "no-table";
+    | "no-table"
+    | "write-failed"
+    | "host-refused";
   readonly subject: string;
   readonly message: string;
 }
@@ -107,6 +109,8 @@ export interface RouteAlarm {
  * `adopt` are routes that become ours as they stand, `forget` records of routes that are neither wanted nor there.
  */
 export interface RoutePlan {
+  /** Every host that an interface of the VPC stands for, by name. */
+  readonly gateways: ReadonlyMap<string, Gateway>;
   readonly routeTableIds: readonly string[];
   readonly desired: readonly DesiredRoute[];
   readonly operations: readonly RouteOperation[];
