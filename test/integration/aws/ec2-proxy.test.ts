@@ -12,34 +12,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { parseCidr } from "../../../src/core/net/cidr.ts";
 import type { CloudWorld } from "../../contracts/cloud.ts";
 import { startEc2Proxy, type Ec2Proxy } from "../../support/ec2-proxy.ts";
-import { startMoto } from "./moto-server.ts";
+import { requireMoto, startMoto, type Moto } from "../../support/moto.ts";
 import { createMotoWorld, localClient, needed } from "./moto-world.ts";
 
-let moto: Awaited<ReturnType<typeof startMoto>>;
+let moto: Moto;
 let world: CloudWorld;
 let proxy: Ec2Proxy;
 let client: EC2Client;
 let subnet: string;
 let table: string;
 let node: { readonly instanceId: string; readonly interfaceId: string };
-
-beforeAll(async () => {
-  moto = await startMoto();
-});
-afterAll(() => moto.stop());
-beforeEach(async () => {
-  world = await createMotoWorld(moto.endpoint);
-  proxy = await startEc2Proxy(moto.endpoint);
-  client = localClient(proxy.endpoint);
-  subnet = await world.createSubnet("us-east-1a", parseCidr("10.0.1.0/24"));
-  table = await world.createRouteTable([subnet]);
-  node = await world.runInstance(subnet, {});
-});
-afterEach(async () => {
-  client.destroy();
-  await proxy.close();
-  await world.close();
-});
 
 const create = (DestinationCidrBlock: string, over: object = {}): Promise<unknown> =>
   client.send(
@@ -62,7 +44,25 @@ const errorName = (work: Promise<unknown>): Promise<string> =>
     (error: Error) => error.name,
   );
 
-describe("the EC2 proxy", () => {
+describe.skipIf(requireMoto())("the EC2 proxy", () => {
+  beforeAll(async () => {
+    moto = await startMoto();
+  });
+  afterAll(() => moto.stop());
+  beforeEach(async () => {
+    world = await createMotoWorld(moto.endpoint);
+    proxy = await startEc2Proxy(moto.endpoint);
+    client = localClient(proxy.endpoint);
+    subnet = await world.createSubnet("us-east-1a", parseCidr("10.0.1.0/24"));
+    table = await world.createRouteTable([subnet]);
+    node = await world.runInstance(subnet, {});
+  });
+  afterEach(async () => {
+    client.destroy();
+    await proxy.close();
+    await world.close();
+  });
+
   it("passes answers on as they are, and keeps a log with times and parameters", async () => {
     const { Vpcs } = await client.send(new DescribeVpcsCommand({ VpcIds: [world.vpcId] }));
 
