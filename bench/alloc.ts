@@ -183,6 +183,8 @@ function topology(): CarvedTopology {
 
 if (import.meta.main) {
   for (const row of await bench()) {
-    console.log(`${row.id}: ${row.figure.toLocaleString("en")} ${row.unit} (bar ${row.bar.toLocaleString("en")})`);
+    console.log(
+      `${row.id}: ${row.figure.toLocaleString("en")} ${row.unit} (bar ${row.bar.toLocaleString("en")})`,
+    );
   }
 }

@@ -5,7 +5,7 @@ import type { FastifyInstance } from "fastify";
 
 import { NetworkError } from "../core/errors.ts";
 
-/** Where a server listens: a TCP port (0: any free one) of a host, or a unix socket. */
+/** Where a server listens: a TCP port (0: any free one) of a host, or a unix socket. `config` reads it from text. */
 export type ListenAddress =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
@@ -13,29 +13,7 @@ export type ListenAddress =
 const socketMode = 0o600;
 
 /**
- * Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:/PATH`. Throws `LISTEN_ADDRESS_INVALID`; a port without a host is refused, because it would
- * mean every interface.
- */
-export function parseListenAddress(text: string): ListenAddress {
-  if (text.startsWith("unix:/")) {
-    return { kind: "unix", path: text.slice("unix:".length) };
-  }
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  if (host === undefined || port > 65_535) {
-    throw new NetworkError(
-      "invalid",
-      "LISTEN_ADDRESS_INVALID",
-      `cannot listen on "${text}": write HOST:PORT, such as 127.0.0.1:9600, or unix:/PATH`,
-      { text },
-    );
-  }
-  return { kind: "tcp", host, port };
-}
-
-/**
- * Opens the server and answers where it listens, in the form that `parseListenAddress` reads, with the port that it got. A unix socket is
+ * Opens the server and answers where it listens, as `HOST:PORT` or `unix:PATH`, with the port that it got. A unix socket is
  * its owner's alone (mode 0600); one that is left over from a dead process is removed first, after nobody answered on it. Throws
  * `LISTEN_ADDRESS_TAKEN` (conflict) and `LISTEN_FAILED` (invalid).
  */

@@ -1,18 +1,10 @@
+import type { ProbeTarget } from "../core/health/target.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
 import { rendezvousHash } from "../core/routing/choose-gateway.ts";
 import type { DesiredRoute, RoutePlan } from "../core/routing/route-plan.ts";
 
 /** At most this many stand-ins are asked in a burst: enough to find a healthy one, few enough to be asked within 150 ms. */
 const STAND_INS = 16;
-
-/** A node that shall be probed. `standIns` take its routes over, the likeliest first. */
-export interface ProbeTarget {
-  readonly host: string;
-  readonly address: Ipv4;
-  readonly role: "gateway" | "stand-in";
-  readonly standIns: readonly string[];
-  readonly zone: string;
-}
 
 /** Whom to probe for these routes: who holds one, and everybody who could. Instances that EC2 says are gone are left out. Sorted by host. */
 export function probeTargets(

@@ -1,5 +1,6 @@
 import type { CloudFacts } from "../core/cloud/facts.ts";
 import { NetworkError } from "../core/errors.ts";
+import type { ProbeTarget } from "../core/health/target.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
 import {
   planSourceDestCheck,
@@ -20,7 +21,7 @@ import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
 import { Setbacks } from "./backoff.ts";
-import { probeTargets, type ProbeTarget } from "./probe-targets.ts";
+import { probeTargets } from "./probe-targets.ts";
 import { ReconcileLoop } from "./reconcile-loop.ts";
 import { RouteExecutor } from "./route-executor.ts";
 import { RouteOverlay } from "./route-overlay.ts";
@@ -34,7 +35,7 @@ const CONSISTENCY_MS = 5000;
 /** How long the first pass waits for the probes' first word. */
 const FIRST_MEASURE_MS = 3000;
 
-/** What we ask of the probes. `HealthMonitor` is the one implementation; without probes every node is `unknown`. */
+/** What we ask of the probes. `HealthMonitor` is the implementation; without probes every node is `unknown` (`NO_PROBES`). */
 export interface HealthSource {
   setTargets(targets: readonly ProbeTarget[]): void;
   snapshot(): HealthSnapshot;
@@ -59,6 +60,13 @@ export interface RouteControllerOptions {
   readonly intervalMs: number;
   readonly dryRun: boolean;
 }
+
+/** Health without probes: nothing is known, nothing moves on account of it. */
+export const NO_PROBES: HealthSource = {
+  setTargets: () => undefined,
+  snapshot: () => ({ blind: false, nodes: new Map() }),
+  whenMeasured: () => Promise.resolve(),
+};
 
 /** A failover that was carried out. Times are monotonic milliseconds. */
 export interface FailoverRecord {
@@ -154,6 +162,11 @@ export class RouteController {
 
   lastPass(): PassView | undefined {
     return this.#lastPass;
+  }
+
+  /** Scheduled passes in a row that failed. */
+  get failures(): number {
+    return this.#loop.failures;
   }
 
   /** The failovers so far, the last hundred of them. */

@@ -252,7 +252,7 @@ describe("when EC2 says no", () => {
     const writes = region.writes();
     await region.clock.runFor(120_000);
 
-    expect(region.prefixes()).toEqual(["100.104.0.0/13", "100.96.0.0/16", "100.97.0.0/16"]);
+    expect(region.prefixes()).toEqual(["100.104.0.0/16", "100.105.0.0/16", "100.96.0.0/13"]);
     expect(region.writes()).toBe(writes);
   });
 

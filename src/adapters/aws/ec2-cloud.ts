@@ -34,7 +34,7 @@ export interface Ec2CloudOptions {
   readonly retries: number;
   /** Milliseconds before the first further attempt, doubled each time and varied by half; 100 unless given. */
   readonly retryBaseMs?: number | undefined;
-  /** Instances a page, 5 to 1,000; 200 unless given: parsing a page stops the process for its length. */
+  /** Instances a page, 5 to 1,000; 100 unless given: parsing a page stops the event loop (docs/aws.md). */
   readonly instancesPerPage?: number | undefined;
   /** Route tables a page, 5 to 100; 20 unless given. */
   readonly routeTablesPerPage?: number | undefined;
@@ -76,7 +76,7 @@ export class Ec2Cloud implements Cloud {
       ...common,
       log,
       cluster: options.cluster,
-      pageSize: options.instancesPerPage ?? 200,
+      pageSize: options.instancesPerPage ?? 100,
     });
     this.#tables = { ...common, pageSize: options.routeTablesPerPage ?? 20 };
     this.#layout = new VpcLayout({ ...common, clock, log });

@@ -1,8 +1,8 @@
 import { NetworkError } from "../../core/errors.ts";
 import type { Ec2Caller } from "./ec2-caller.ts";
 
-/** More pages than this is a server that does not come to an end: 40,000 instances at 200 a page. */
-const MAX_PAGES = 200;
+/** More pages than this is a server that does not come to an end: 50,000 instances at 100 a page. */
+const MAX_PAGES = 500;
 
 /** One Describe call with all its pages. */
 export interface PagedCall<Output, Item> {

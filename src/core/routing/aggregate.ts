@@ -49,7 +49,8 @@ interface Node {
   readonly path: string;
   readonly depth: number;
   readonly children: readonly Node[];
-  readonly bySubnet: ReadonlyMap<string, readonly Gateway[]>;
+  /** The gateways below, by subnet. Of an inner node it is put together when it is asked for: the finest plan never asks. */
+  readonly bySubnet: () => ReadonlyMap<string, readonly Gateway[]>;
   readonly hostCount: number;
 }
 
@@ -160,39 +161,54 @@ function summarize(
       refused,
     ),
   );
+  if (children.length > 0) {
+    const hostCount = children.reduce((sum, child) => sum + child.hostCount, 0);
+    const node = { tree, group, path, depth, children, bySubnet: once(() => union(children)), hostCount };
+    nodes.push(node);
+    return node;
+  }
   const bySubnet = new Map<string, Gateway[]>();
-  const add = (gateway: Gateway) => {
-    const known = bySubnet.get(gateway.subnetId);
-    if (known === undefined) {
-      bySubnet.set(gateway.subnetId, [gateway]);
+  const missing: string[] = [];
+  let hostCount = 0;
+  for (const host of tree.hostsOf(group.cidr)) {
+    const gateway = gateways.get(host);
+    if (gateway === undefined) {
+      missing.push(host);
     } else {
-      known.push(gateway);
-    }
-  };
-  if (children.length === 0) {
-    const missing: string[] = [];
-    for (const host of tree.hostsOf(group.cidr)) {
-      const gateway = gateways.get(host);
-      if (gateway === undefined) {
-        missing.push(host);
-      } else {
-        add(gateway);
-      }
-    }
-    if (missing.length > 0) {
-      refused.push(withoutInterface(tree, group, path, missing));
-    }
-  } else {
-    for (const child of children) {
-      for (const members of child.bySubnet.values()) {
-        members.forEach(add);
-      }
+      hostCount += 1;
+      append(bySubnet, gateway.subnetId, [gateway]);
     }
   }
-  const hostCount = [...bySubnet.values()].reduce((sum, members) => sum + members.length, 0);
-  const node = { tree, group, path, depth, children, bySubnet, hostCount };
+  if (missing.length > 0) {
+    refused.push(withoutInterface(tree, group, path, missing));
+  }
+  const node = { tree, group, path, depth, children, bySubnet: () => bySubnet, hostCount };
   nodes.push(node);
   return node;
+}
+
+function union(children: readonly Node[]): ReadonlyMap<string, readonly Gateway[]> {
+  const bySubnet = new Map<string, Gateway[]>();
+  for (const child of children) {
+    for (const [subnetId, members] of child.bySubnet()) {
+      append(bySubnet, subnetId, members);
+    }
+  }
+  return bySubnet;
+}
+
+function append(bySubnet: Map<string, Gateway[]>, subnetId: string, members: readonly Gateway[]): void {
+  const known = bySubnet.get(subnetId);
+  if (known === undefined) {
+    bySubnet.set(subnetId, [...members]);
+  } else {
+    members.forEach((member) => known.push(member));
+  }
+}
+
+function once<T>(compute: () => T): () => T {
+  let known: { readonly value: T } | undefined;
+  return () => (known ??= { value: compute() }).value;
 }
 
 function withoutInterface(
@@ -235,7 +251,7 @@ function collapse(node: Node, currentSubnet: (destination: Cidr) => string | und
       group: node.path,
       level: node.children.length === 0 ? "group" : "parent",
       subnetId: main,
-      candidates: (node.bySubnet.get(main) ?? []).toSorted(byHost),
+      candidates: (node.bySubnet().get(main) ?? []).toSorted(byHost),
     },
     ...specific,
   ];
@@ -246,17 +262,17 @@ function exceptions(
   main: string,
   currentSubnet: (destination: Cidr) => string | undefined,
 ): readonly Prefix[] {
-  if (node.bySubnet.size === 0 || (node.bySubnet.size === 1 && node.bySubnet.has(main))) {
+  if (node.bySubnet().size === 0 || (node.bySubnet().size === 1 && node.bySubnet().has(main))) {
     return [];
   }
   if (node.children.length > 0) {
     return node.children.flatMap((child) =>
-      child.hostCount > 0 && !child.bySubnet.has(main)
+      child.hostCount > 0 && !child.bySubnet().has(main)
         ? collapse(child, currentSubnet)
         : exceptions(child, main, currentSubnet),
     );
   }
-  return [...node.bySubnet]
+  return [...node.bySubnet()]
     .filter(([subnetId]) => subnetId !== main)
     .flatMap(([subnetId, members]) =>
       members.flatMap((gateway) =>
@@ -273,12 +289,12 @@ function exceptions(
 }
 
 function mainSubnet(node: Node, current: string | undefined): string {
-  if (current !== undefined && node.bySubnet.has(current)) {
+  if (current !== undefined && node.bySubnet().has(current)) {
     return current;
   }
   let main = "";
   let most = 0;
-  for (const [subnetId, members] of node.bySubnet) {
+  for (const [subnetId, members] of node.bySubnet()) {
     if (members.length > most || (members.length === most && subnetId < main)) {
       main = subnetId;
       most = members.length;

@@ -97,7 +97,9 @@ export interface RouteAlarm {
     | "no-interface"
     | "table-full"
     | "blind"
-    | "no-table";
+    | "no-table"
+    | "write-failed"
+    | "host-refused";
   readonly subject: string;
   readonly message: string;
 }
