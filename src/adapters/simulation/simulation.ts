@@ -34,7 +34,7 @@ export interface SimulationOptions {
   readonly cluster: SimulatedCluster;
   readonly control: ControlPlaneUnderTest;
   readonly random: SeededRandom;
-  readonly seed: string;
+  readonly seed: number;
   readonly topology: unknown;
   readonly pods: number;
   readonly scenario: SimulatedScenario;

@@ -32,7 +32,7 @@ export interface FailoverView {
 /** The result of a simulation; docs/simulator.md explains each field. */
 export interface SimulationSummary {
   readonly scenario: string;
-  readonly seed: string;
+  readonly seed: number;
   readonly region: string;
   readonly zones: readonly string[];
   readonly nodes: number;
@@ -62,7 +62,7 @@ export type SimulationEvent =
       readonly kind: "built";
       readonly scenario: string;
       readonly description: string;
-      readonly seed: string;
+      readonly seed: number;
       readonly region: string;
       readonly zones: readonly string[];
       readonly nodes: number;
