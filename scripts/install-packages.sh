@@ -11,7 +11,8 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ]; then
     echo "npm is missing: install Node.js with npm (https://nodejs.org, or apt-get install npm), then run make again" >&2
     exit 1
   fi
-  npm ci --ignore-scripts
+  # The warnings are about the age of the Node that runs npm, which is not the one that runs us.
+  npm ci --ignore-scripts --loglevel=error
   echo "$lock" >"$stamp"
 fi
 

@@ -129,7 +129,7 @@ describe("make", () => {
 
     expect(first).toMatchObject({ status: 0, stderr: "" });
     expect(readFileSync(join(root, "calls"), "utf8")).toBe(
-      "npm ci --ignore-scripts\nnpm ci --ignore-scripts\n",
+      "npm ci --ignore-scripts --loglevel=error\n".repeat(2),
     );
   });
 
