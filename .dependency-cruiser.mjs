@@ -10,7 +10,7 @@ const allowed = {
   "adapters/system": { src: ["core", "ports", "adapters/system"], npm: ["node"] },
   "adapters/memory": { src: ["core", "ports", "adapters/memory"], npm: [] },
   "adapters/simulation": { src: ["core", "ports", "adapters/simulation", "adapters/memory"], npm: [] },
-  api: { src: ["core", "ports", "services", "api"], npm: ["fastify", "@fastify/.+", "fastify-type-provider-zod", "zod"] },
+  api: { src: ["core", "ports", "services", "api"], npm: ["fastify", "@fastify/.+", "fastify-type-provider-zod", "zod", "node"] },
   client: { src: ["core", "client"], npm: ["node"] },
   cli: {
     src: ["core", "client", "config", "cli"],

@@ -1,0 +1,81 @@
+import type { Ipv4 } from "../core/net/ipv4.ts";
+import type { HostOrigin } from "../core/topology/topology.ts";
+
+// What the REST API asks of the part that keeps topology, hosts and addresses. It states no more than the API needs; the service that
+// stands behind it does more. Failures are `NetworkError`s. Methods with a signal wait for the store.
+
+/** A host with where it stands. `groups` has one entry per network that placed it. */
+export interface HostState {
+  readonly name: string;
+  readonly ip: string;
+  readonly agentPort: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly origin: HostOrigin;
+  readonly placed: boolean;
+  readonly misplaced: boolean;
+  /** Why it is unplaced or misplaced; "" otherwise. */
+  readonly reason: string;
+  readonly groups: readonly { readonly network: string; readonly cidr: string }[];
+}
+
+/** A block as the API shows it. `allocated_ip_count` is exact. */
+export interface BlockState {
+  readonly revision: number;
+  readonly cidr: string;
+  readonly host: string;
+  readonly tenant: string;
+  readonly segment: string;
+  readonly allocated_ip_count: number;
+  readonly network: string;
+}
+
+/** An address in use. */
+export interface AddressState {
+  readonly name: string;
+  readonly address: string;
+  readonly host: string;
+  readonly tenant: string;
+  readonly segment: string;
+  readonly network: string;
+}
+
+/** A host that a caller of the API adds; `agentPort` has a default. */
+export interface NewHost {
+  readonly name: string;
+  readonly ip: string;
+  readonly agentPort?: number;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly origin: "api";
+}
+
+/** A request for an address; with `address`, for exactly that one. */
+export interface NewAddress {
+  readonly name: string;
+  readonly host: string;
+  readonly tenant: string;
+  readonly segment: string;
+  readonly address?: string;
+}
+
+/** Topology, hosts, networks, blocks and addresses. Reads answer from memory. */
+export interface Addressing {
+  topology(): object;
+  topologyStatus(): {
+    readonly revision: number;
+    readonly warnings: readonly { readonly place: string; readonly message: string }[];
+  };
+  updateTopology(document: unknown, signal: AbortSignal): Promise<unknown>;
+  hosts(): { readonly revision: number; readonly hosts: readonly HostState[] };
+  addHost(host: NewHost, signal: AbortSignal): Promise<unknown>;
+  removeHost(name: string, signal: AbortSignal): Promise<unknown>;
+  setLabels(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown>;
+  networks(): readonly { readonly id: string; readonly cidr: string; readonly revision: number }[];
+  /** Of one network or of all; `undefined` for a network that does not exist. */
+  blocks(network?: string): { readonly revision: number; readonly blocks: readonly BlockState[] } | undefined;
+  addresses(): readonly AddressState[];
+  allocate(request: NewAddress, signal: AbortSignal): Promise<Ipv4>;
+  release(nameOrIp: string, signal: AbortSignal): Promise<unknown>;
+  blackouts(network: string): readonly string[];
+  addBlackout(network: string, cidr: string, signal: AbortSignal): Promise<unknown>;
+  removeBlackout(network: string, cidr: string, signal: AbortSignal): Promise<unknown>;
+}

@@ -1,0 +1,70 @@
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from "fastify";
+
+import { NetworkError } from "../core/errors.ts";
+import { answerType, bodyFormat, readForm, supportedTypes } from "./media-types.ts";
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Makes the server read what the original's clients send: JSON under three names, with or without a charset, or with no type at all, and
+ * forms. An empty body is no body (`undefined`). The body of a DELETE says nothing here, so whatever it holds is let pass.
+ */
+export function readBodies(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser("error", "error");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (request, body: Buffer, done) => {
+    try {
+      const text = request.method === "DELETE" ? "" : readText(request, body);
+      if (text.trim() === "") {
+        done(null, undefined);
+      } else if (bodyFormat(request.headers["content-type"]) === "form") {
+        done(null, readForm(text));
+      } else {
+        void parseJson(request, text, done);
+      }
+    } catch (error) {
+      done(error as Error, undefined);
+    }
+  });
+}
+
+/** Refuses (406) a request whose Accept header leaves no type that we can answer with. */
+export const requireAcceptable: onRequestHookHandler = (request, _reply, done) => {
+  const { accept } = request.headers;
+  if (answerType(accept) === undefined) {
+    done(
+      new NetworkError(
+        "invalid",
+        "REQUEST_NOT_ACCEPTABLE",
+        `the request accepts only ${accept ?? ""}: answers are JSON, so accept application/json or */*`,
+      ),
+    );
+    return;
+  }
+  done();
+};
+
+function readText(request: FastifyRequest, body: Buffer): string {
+  if (body.length === 0) {
+    return "";
+  }
+  const contentType = request.headers["content-type"];
+  if (bodyFormat(contentType) === "unsupported") {
+    throw new NetworkError(
+      "invalid",
+      "REQUEST_TYPE_UNSUPPORTED",
+      `the request's body is ${contentType ?? "untyped"}: send one of ${supportedTypes.slice(1).join(", ")}`,
+    );
+  }
+  try {
+    return utf8.decode(body);
+  } catch (error) {
+    throw new NetworkError(
+      "invalid",
+      "REQUEST_MALFORMED",
+      "the request's body is not UTF-8: encode it as UTF-8",
+      {},
+      error,
+    );
+  }
+}

@@ -1,0 +1,75 @@
+import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
+
+import { NetworkError } from "../../core/errors.ts";
+import { answer, answerNull } from "../answers.ts";
+import type { Addressing } from "../control-plane.ts";
+import { addressBody, addressQuery } from "../schemas.ts";
+
+/** `/address` of the original, and the list that it did not have. */
+export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
+  app,
+  { addressing },
+  done,
+) => {
+  app.post(
+    "/address",
+    { schema: { body: addressBody }, config: { original: true, resourceType: "address" } },
+    async (request, reply) => {
+      const { name, host, tenant, segment, address } = request.body;
+      if (!name) {
+        throw new NetworkError(
+          "invalid",
+          "ADDRESS_NAME_MISSING",
+          'an address was asked for without a name: give "name", such as pod.namespace',
+        );
+      }
+      if (!host) {
+        throw new NetworkError(
+          "invalid",
+          "ADDRESS_HOST_MISSING",
+          `an address was asked for "${name}" without a host: give "host", the name of the node it is for`,
+        );
+      }
+      const wanted = {
+        name,
+        host,
+        tenant: tenant ?? "",
+        segment: segment ?? "",
+        ...(address ? { address } : {}),
+      };
+      return answer(reply, await addressing.allocate(wanted, request.signal));
+    },
+  );
+
+  app.delete(
+    "/address",
+    { schema: { querystring: addressQuery }, config: { original: true, resourceType: "address" } },
+    (request, reply) => {
+      const { addressName } = request.query;
+      if (addressName === "") {
+        throw new NetworkError(
+          "not-found",
+          "ADDRESS_NOT_FOUND",
+          "no address was named: give ?addressName= with a name or an IP address",
+        );
+      }
+      return answerNull(reply, addressing.release(addressName, request.signal));
+    },
+  );
+
+  app.get("/addresses", (_request, reply) =>
+    answer(
+      reply,
+      addressing.addresses().map(({ name, address, host, tenant, segment, network }) => ({
+        name,
+        address,
+        host,
+        tenant,
+        segment,
+        network,
+      })),
+    ),
+  );
+
+  done();
+};

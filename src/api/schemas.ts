@@ -1,0 +1,58 @@
+import { z } from "zod";
+
+// Shapes of what callers send. A Go client writes `null` for what it does not set; that is absence here. Unknown keys are ignored, as the
+// original ignores them. What the fields mean is checked by the services; here only their form is.
+
+/** Absent, `null` and the text itself. */
+const optionalText = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? undefined);
+
+const labels = z.record(z.string(), z.string());
+
+/** An integer of JSON, or of a form as digits. */
+const port = z
+  .union([
+    z.int(),
+    z
+      .string()
+      .regex(/^\d{1,5}$/, "expected a port number")
+      .transform(Number),
+  ])
+  .pipe(z.int().min(0).max(65_535));
+
+/** `POST /hosts`. A missing name or address is the service's to refuse, so that its message is the same from everywhere. */
+export const hostBody = z.object({
+  name: optionalText,
+  ip: optionalText,
+  agent_port: port.nullish(),
+  tags: labels.nullish(),
+});
+
+/** `PUT /hosts/{name}/labels`: the whole set. */
+export const labelsBody = z.object({ labels });
+
+/** `POST /address`. `address` asks for exactly that one. */
+export const addressBody = z.object({
+  name: optionalText,
+  host: optionalText,
+  tenant: optionalText,
+  segment: optionalText,
+  address: optionalText,
+});
+
+/** `POST /networks/{name}/blackouts`. */
+export const blackoutBody = z.object({ cidr: z.string() });
+
+/** A path with a name in it. */
+export const nameParams = z.object({ name: z.string() });
+
+/** `DELETE /address`; a missing name is an unknown one, as the original answers. */
+export const addressQuery = z.object({ addressName: z.string().default("") });
+
+/** `DELETE /networks/{name}/blackouts`. */
+export const blackoutQuery = z.object({ cidr: z.string() });
+
+/** `GET /hosts`; `full=true` adds what the original's list does not have. */
+export const hostsQuery = z.object({ full: z.enum(["true", "false"]).default("false") });

@@ -1,0 +1,115 @@
+import { fastify, type FastifyInstance } from "fastify";
+import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+
+import type { Logger } from "../ports/logger.ts";
+import type { RoutesView } from "../services/route-views.ts";
+import { limitInFlight, refuseCrossSite } from "./admission.ts";
+import type { Addressing } from "./control-plane.ts";
+import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
+import { readBodies, requireAcceptable } from "./request-bodies.ts";
+import { addressesResource } from "./resources/addresses.ts";
+import { hostsResource } from "./resources/hosts.ts";
+import { networksResource } from "./resources/networks.ts";
+import { livenessResource, routesResource } from "./resources/routes.ts";
+import { topologyResource } from "./resources/topology.ts";
+
+/** What a client can make the server spend. */
+export interface ServerLimits {
+  /** Requests that are worked on at once; one more is answered 429. */
+  readonly maxInFlight: number;
+  /** Bytes of a request's body; a topology of 5,000 hosts takes about 1 MB. */
+  readonly maxBodyBytes: number;
+  /** After this a request is answered 503 and its work is told to stop. */
+  readonly requestTimeoutMs: number;
+  /** The same for requests that wait for a pass over the cloud. */
+  readonly passTimeoutMs: number;
+}
+
+/** Limits for one controller of up to 5,000 nodes. */
+export const defaultLimits: ServerLimits = {
+  maxInFlight: 128,
+  maxBodyBytes: 16 * 1024 * 1024,
+  requestTimeoutMs: 10_000,
+  passTimeoutMs: 120_000,
+};
+
+/** What the server serves. */
+export interface ServerOptions {
+  readonly addressing: Addressing;
+  readonly routes: RoutesView;
+  readonly log: Logger;
+  readonly limits?: Partial<ServerLimits>;
+}
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** One of the original's paths: its errors are `application/json`, ours `application/problem+json`. */
+    readonly original?: true;
+    /** What an error of this path is about. */
+    readonly resourceType?: "host" | "network" | "address";
+    /** Answered however many requests are in flight. */
+    readonly unlimited?: true;
+  }
+  interface FastifyInstance {
+    /** Every path that is served, as `METHOD /path/{parameter}`, in order of registration. */
+    readonly endpoints: readonly string[];
+  }
+}
+
+/** Longest name in a path; a host name has up to 253 characters, three bytes each when all of them are escaped. */
+const maxParamLength = 1024;
+
+/** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
+export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
+  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
+  const app = fastify({
+    logger: false,
+    bodyLimit: maxBodyBytes,
+    handlerTimeout: requestTimeoutMs,
+    // Time to receive a whole request: Node ends a connection that dribbles.
+    requestTimeout: 30_000,
+    forceCloseConnections: "idle",
+    exposeHeadRoutes: true,
+    routerOptions: { maxParamLength },
+    frameworkErrors: (error, request, reply) => {
+      failWith(log, error, request, reply);
+    },
+  }).withTypeProvider<ZodTypeProvider>();
+
+  const endpoints: string[] = [];
+  app.decorate("endpoints", endpoints);
+  app.addHook("onRoute", ({ method, url }) => {
+    const methods = [method].flat().filter((name) => name !== "HEAD");
+    endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
+  });
+
+  app.setValidatorCompiler(validatorCompiler);
+  app.setErrorHandler((error, request, reply) => failWith(log, error, request, reply));
+  app.setNotFoundHandler(notFound);
+  readBodies(app);
+
+  app.addHook("onRequest", redirectTrailingSlash);
+  app.addHook("onRequest", refuseCrossSite);
+  app.addHook("onRequest", limitInFlight(maxInFlight));
+  app.addHook("onRequest", requireAcceptable);
+  app.addHook("onResponse", (request, reply, done) => {
+    log.debug(
+      {
+        method: request.method,
+        path: request.routeOptions.url,
+        status: reply.statusCode,
+        durationMs: Math.round(reply.elapsedTime),
+      },
+      "request answered",
+    );
+    done();
+  });
+
+  app.register(topologyResource, { addressing });
+  app.register(hostsResource, { addressing });
+  app.register(networksResource, { addressing });
+  app.register(addressesResource, { addressing });
+  app.register(routesResource, { routes, passTimeoutMs });
+  app.register(livenessResource, { routes });
+  return app;
+}

@@ -1,0 +1,101 @@
+import type { Command } from "commander";
+
+import type { AddressDocument } from "../../client/wire.ts";
+import { examples } from "../examples.ts";
+import type { OpenSession } from "../session.ts";
+import type { Column } from "../table.ts";
+
+const columns: readonly Column<AddressDocument>[] = [
+  { header: "ADDRESS", cell: ({ address }) => address },
+  { header: "NAME", cell: ({ name }) => name },
+  { header: "HOST", cell: ({ host }) => host },
+  { header: "TENANT", cell: ({ tenant }) => tenant || "-" },
+  { header: "SEGMENT", cell: ({ segment }) => segment || "-" },
+  { header: "NETWORK", cell: ({ network }) => network, wide: true },
+];
+
+interface AddressFilter {
+  readonly host?: string;
+  readonly tenant?: string;
+  readonly network?: string;
+}
+
+/** `romana address`. */
+export function addressCommands(program: Command, open: OpenSession): void {
+  const address = program.command("address").description("addresses: what pods hold");
+
+  examples(
+    address
+      .command("list")
+      .alias("ls")
+      .option("--host <name>", "only addresses on this host")
+      .option("--tenant <name>", "only addresses of this tenant")
+      .option("--network <name>", "only addresses of this network")
+      .description("list the addresses in use"),
+    [["romana address list --host node-1", "what runs on node-1"]],
+  ).action(async (filter: AddressFilter, command: Command) => {
+    const { client, out } = await open(command);
+    const rows = (await client.addresses()).filter(
+      ({ host, tenant, network }) =>
+        host === (filter.host ?? host) &&
+        tenant === (filter.tenant ?? tenant) &&
+        network === (filter.network ?? network),
+    );
+    await out.list({
+      value: rows,
+      rows,
+      columns,
+      name: ({ name }) => `address/${name}`,
+      empty: "No addresses in use.",
+    });
+  });
+
+  examples(
+    address
+      .command("add")
+      .argument("<name>", "who holds it, such as POD.NAMESPACE; given once only")
+      .requiredOption("--host <name>", "the host that the pod runs on")
+      .option("--tenant <name>", "tenant of the pod", "")
+      .option("--segment <name>", "segment of the tenant", "")
+      .option("--address <ip>", "this address and no other")
+      .description("take an address and print it"),
+    [["romana address add web-1.shop --host node-1 --tenant shop", "prints the address"]],
+  ).action(
+    async (
+      name: string,
+      wanted: {
+        readonly host: string;
+        readonly tenant: string;
+        readonly segment: string;
+        readonly address?: string;
+      },
+      command: Command,
+    ) => {
+      const { client, out } = await open(command);
+      const given = await client.allocate({ name, ...wanted });
+      if (out.forPeople) {
+        out.text(given);
+      } else if (out.format === "name") {
+        out.text(`address/${name}`);
+      } else {
+        await out.document(given);
+      }
+    },
+  );
+
+  examples(
+    address
+      .command("remove")
+      .alias("rm")
+      .argument("<address>", "name or IP address")
+      .description("release an address"),
+    [
+      ["romana address remove web-1.shop", "by name"],
+      ["romana address remove 10.0.0.7", "by address"],
+    ],
+  ).action(async (key: string, _options, command: Command) => {
+    const { client, out } = await open(command);
+    await client.release(key);
+    await out.done(`address ${key} released`, `address/${key}`);
+  });
+}

@@ -1,0 +1,71 @@
+import { Command, Option } from "commander";
+
+import { addressCommands } from "./commands/address.ts";
+import { completionCommand } from "./commands/completion.ts";
+import { controllerCommand, type RunController } from "./commands/controller.ts";
+import { hostCommands } from "./commands/host.ts";
+import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
+import { routeCommands } from "./commands/routes.ts";
+import { simulateCommand, type RunSimulation } from "./commands/simulate.ts";
+import { topologyCommands } from "./commands/topology.ts";
+import { originalFormats, outputFormats } from "./output.ts";
+import { sessionOpener } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What the commands need from outside. The heavy programs are given as functions that load them when they are called. */
+export interface ProgramParts {
+  readonly version: string;
+  readonly terminal: Terminal;
+  /** Aborted when the program shall end. */
+  readonly signal: AbortSignal;
+  readonly runController: RunController;
+  readonly runSimulation: RunSimulation;
+}
+
+/** The command line of `romana`, with every command. */
+export function createProgram({
+  version,
+  terminal,
+  signal,
+  runController,
+  runSimulation,
+}: ProgramParts): Command {
+  const program = new Command("romana")
+    .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
+    .version(version, "--version", "print the version")
+    .option(
+      "-r, --rootURL <url>",
+      "the controller: http://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
+    )
+    .option("-p, --rootPort <port>", "its port, when the URL has none (default: 9600)")
+    .option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`)
+    .addOption(
+      new Option("-f, --format <format>", `the original's output: ${originalFormats.join(", ")}`).conflicts(
+        "output",
+      ),
+    )
+    .option("-c, --config <file>", "configuration file (default: ~/.romana.yaml, then /etc/romana/cli.yaml)")
+    .addOption(new Option("-P, --platform <name>", "read for older scripts, without effect").hideHelp())
+    .option("-v, --verbose", "say on standard error what is asked of whom")
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => terminal.write(text),
+      writeErr: (text) => terminal.note(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, "Error: ")),
+    })
+    .exitOverride();
+
+  const open = sessionOpener(terminal, signal);
+  controllerCommand(program, terminal, signal, runController);
+  simulateCommand(program, signal, runSimulation);
+  routeCommands(program, open);
+  topologyCommands(program, open);
+  hostCommands(program, open);
+  networkCommands(program, open);
+  blockCommands(program, open);
+  addressCommands(program, open);
+  blackoutCommands(program, open);
+  completionCommand(program, terminal);
+  return program;
+}

@@ -1,0 +1,181 @@
+import type { IncomingMessage, RequestOptions } from "node:http";
+
+import { NetworkError, type ErrorKind } from "../core/errors.ts";
+
+/** Where a controller listens. */
+export type Endpoint =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** One request. `body` is sent as JSON unless it is undefined. */
+export interface HttpRequest {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly body?: unknown;
+  /** The whole exchange may take this long. */
+  readonly deadlineMs: number;
+}
+
+/**
+ * Reads `http://HOST[:PORT]`, `HOST[:PORT]` or `unix:/PATH`; `defaultPort` is for a text without one. Throws `SERVER_URL_INVALID`.
+ */
+export function parseEndpoint(text: string, defaultPort: number): Endpoint {
+  if (text.startsWith("unix:/")) {
+    return { kind: "unix", path: text.slice("unix:".length).replace(/^\/\/\//, "/") };
+  }
+  const url = URL.parse(text.includes("://") ? text : `http://${text}`);
+  if (url === null || url.protocol !== "http:" || url.hostname === "" || !/^\/?$/.test(url.pathname)) {
+    throw new NetworkError(
+      "invalid",
+      "SERVER_URL_INVALID",
+      `not the address of a controller: "${text}"; write http://HOST:PORT, such as http://127.0.0.1:9600, or unix:/PATH`,
+      { url: text },
+    );
+  }
+  const port = /:\d+\/?$/.test(text) ? Number(url.port || 80) : defaultPort;
+  return { kind: "tcp", host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port };
+}
+
+/** The endpoint as a person writes it. */
+export function formatEndpoint(endpoint: Endpoint): string {
+  if (endpoint.kind === "unix") {
+    return `unix:${endpoint.path}`;
+  }
+  return `http://${endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
+}
+
+/**
+ * Makes one request and answers the parsed body of a 2xx. Throws `NetworkError`: what the server's problem document says, or its status;
+ * `SERVER_UNREACHABLE` and `SERVER_TIMED_OUT` (transient) when there is no answer, `ANSWER_MALFORMED` (invalid) when it is not ours. Rejects
+ * with the signal's reason when that is aborted.
+ */
+export async function exchange(
+  endpoint: Endpoint,
+  request: HttpRequest,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const deadline = AbortSignal.timeout(request.deadlineMs);
+  try {
+    const { status, text } = await send(endpoint, request, AbortSignal.any([signal, deadline]));
+    return readAnswer(endpoint, status, text);
+  } catch (error) {
+    if (error instanceof NetworkError) {
+      throw error;
+    }
+    signal.throwIfAborted();
+    throw unanswered(endpoint, request, error, deadline.aborted);
+  }
+}
+
+async function send(
+  endpoint: Endpoint,
+  { method, path, body }: HttpRequest,
+  signal: AbortSignal,
+): Promise<{ status: number; text: string }> {
+  const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+  const options: RequestOptions = {
+    method,
+    path,
+    signal,
+    agent: false,
+    headers: {
+      accept: "application/json",
+      // Stated for a DELETE too: Node would send its body chunked, which some servers and proxies refuse.
+      ...(payload === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": payload.length }),
+    },
+    ...(endpoint.kind === "unix"
+      ? { socketPath: endpoint.path }
+      : { host: endpoint.host, port: endpoint.port }),
+  };
+  // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
+  const { request: httpRequest } = await import("node:http");
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    httpRequest(options, resolve).once("error", reject).end(payload);
+  });
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) {
+    chunks.push(chunk as Buffer);
+  }
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+}
+
+function readAnswer(endpoint: Endpoint, status: number, text: string): unknown {
+  const body = parseJson(text);
+  if (status >= 200 && status < 300 && body !== undefined) {
+    return body.value;
+  }
+  if (status >= 400) {
+    throw refusal(status, body?.value);
+  }
+  throw new NetworkError(
+    "invalid",
+    "ANSWER_MALFORMED",
+    `${formatEndpoint(endpoint)} answered ${status} with something that is not Romana's: is it a Romana controller?`,
+    { status },
+  );
+}
+
+function parseJson(text: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error that a problem document stands for; without one, the status decides. */
+function refusal(status: number, body: unknown): NetworkError {
+  const problem = (typeof body === "object" && body !== null ? body : {}) as Readonly<
+    Record<string, unknown>
+  >;
+  const [, kind, code] = /^urn:romana:error:([a-z-]+):([A-Z_]+)$/.exec(String(problem["type"])) ?? [];
+  const message =
+    typeof problem["message"] === "string" ? problem["message"] : `the server answered ${status}`;
+  return new NetworkError(isKind(kind) ? kind : kindOfStatus(status), code ?? "REQUEST_REFUSED", message, {
+    status,
+  });
+}
+
+function isKind(text: string | undefined): text is ErrorKind {
+  return (
+    text === "invalid" ||
+    text === "not-found" ||
+    text === "conflict" ||
+    text === "exhausted" ||
+    text === "transient"
+  );
+}
+
+function kindOfStatus(status: number): ErrorKind {
+  if (status === 404) {
+    return "not-found";
+  }
+  if (status === 409) {
+    return "conflict";
+  }
+  return status >= 500 || status === 429 ? "transient" : "invalid";
+}
+
+function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, late: boolean): NetworkError {
+  const place = formatEndpoint(endpoint);
+  if (late) {
+    const seconds = request.deadlineMs / 1000;
+    return new NetworkError(
+      "transient",
+      "SERVER_TIMED_OUT",
+      `${request.method} ${request.path} on ${place} took longer than ${seconds} s: try again, or look at the controller's log`,
+      { place },
+      cause,
+    );
+  }
+  const { code, message } = cause as NodeJS.ErrnoException;
+  return new NetworkError(
+    "transient",
+    "SERVER_UNREACHABLE",
+    `no controller answers on ${place} (${code ?? message}): start one with "romana controller", or name another with --rootURL`,
+    { place },
+    cause,
+  );
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+import type { RunController } from "../cli/commands/controller.ts";
+import type { RunSimulation } from "../cli/commands/simulate.ts";
+import { run } from "../cli/run.ts";
+import { processTerminal } from "../cli/terminal.ts";
+import { readVersion } from "../cli/version.ts";
+
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  // The second one ends the process at once, as if nobody listened.
+  process.once(name, () => stop.abort(new Error(`ended by ${name}`)));
+}
+// `romana … | head` closes our output early: that ends the program, and is no failure of it.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") {
+    throw error;
+  }
+  process.exit(0);
+});
+
+/** Loads a program of this folder when it is asked for: the SDKs behind it take longer to load than most commands to run. */
+async function load<Program>(file: string): Promise<Program> {
+  return (await import(new URL(file, import.meta.url).href)) as Program;
+}
+
+process.exitCode = await run(process.argv.slice(2), {
+  version: readVersion(),
+  terminal: processTerminal(),
+  signal: stop.signal,
+  runController: async (config, signal) => {
+    const { runController } = await load<{ readonly runController: RunController }>("./controller.ts");
+    await runController(config, signal);
+  },
+  runSimulation: async (options, signal) => {
+    const { runSimulation } = await load<{ readonly runSimulation: RunSimulation }>("./simulate.ts");
+    return await runSimulation(options, signal);
+  },
+});

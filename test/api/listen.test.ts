@@ -1,0 +1,98 @@
+import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { createServer as createNetServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, expect, it } from "vitest";
+
+import { listen, type ListenAddress } from "../../src/api/listen.ts";
+import { serverWithOneHost } from "./support.ts";
+
+const anyPort: ListenAddress & { kind: "tcp" } = { kind: "tcp", host: "127.0.0.1", port: 0 };
+
+const cleanUp: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const undo of cleanUp.splice(0).toReversed()) {
+    await undo();
+  }
+});
+
+async function temporarySocket(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "romana-"));
+  cleanUp.push(() => rm(directory, { recursive: true }));
+  return join(directory, "api.sock");
+}
+
+async function server() {
+  const { app } = await serverWithOneHost();
+  cleanUp.push(() => app.close());
+  return app;
+}
+
+it("listens on any free port and says which", async () => {
+  const address = await listen(await server(), anyPort);
+
+  const response = await fetch(`http://${address}/healthz`);
+
+  expect(address).toMatch(/^127\.0\.0\.1:[1-9]\d*$/);
+  expect(await response.json()).toEqual({ status: "ok" });
+});
+
+it("keeps its unix socket to its owner and removes it when it closes", async () => {
+  const path = await temporarySocket();
+  const app = await server();
+
+  const address = await listen(app, { kind: "unix", path });
+  const { mode } = await stat(path);
+  await app.close();
+
+  expect(address).toBe(`unix:${path}`);
+  expect((mode & 0o777).toString(8)).toBe("600");
+  await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+it("takes over the socket of a process that died", async () => {
+  const path = await temporarySocket();
+  await leaveStaleSocket(path);
+
+  const address = await listen(await server(), { kind: "unix", path });
+
+  expect(address).toBe(`unix:${path}`);
+});
+
+it("leaves a socket alone on which somebody answers", async () => {
+  const path = await temporarySocket();
+  await listen(await server(), { kind: "unix", path });
+
+  const second = listen(await server(), { kind: "unix", path });
+
+  await expect(second).rejects.toMatchObject({ kind: "conflict", code: "LISTEN_ADDRESS_TAKEN" });
+});
+
+it("leaves a file alone that is no socket", async () => {
+  const path = await temporarySocket();
+  await writeFile(path, "precious");
+
+  const attempt = listen(await server(), { kind: "unix", path });
+
+  await expect(attempt).rejects.toMatchObject({ code: "LISTEN_FAILED" });
+  expect((await stat(path)).size).toBe(8);
+});
+
+it("says when another process has the port", async () => {
+  const address = await listen(await server(), anyPort);
+
+  const second = listen(await server(), { ...anyPort, port: Number(address.split(":")[1]) });
+
+  await expect(second).rejects.toMatchObject({ kind: "conflict", code: "LISTEN_ADDRESS_TAKEN" });
+});
+
+/** A socket file as a killed process leaves it: bound once, and nobody listens. */
+async function leaveStaleSocket(path: string): Promise<void> {
+  const owner = createNetServer();
+  await new Promise<void>((resolve) => owner.listen(`${path}.alive`, resolve));
+  const { rename } = await import("node:fs/promises");
+  await rename(`${path}.alive`, path);
+  await new Promise((resolve) => owner.close(resolve));
+}
