@@ -64,9 +64,13 @@ interface Call {
 }
 
 /** Starts a proxy in front of the EC2 endpoint `upstream` (`http://127.0.0.1:PORT`), on a free port of 127.0.0.1. */
-export async function startEc2Proxy(upstream: string, traits: Partial<AwsTraits> = {}): Promise<Ec2Proxy> {
+export async function startEc2Proxy(
+  upstream: string,
+  traits: Partial<AwsTraits> = {},
+  host = "127.0.0.1",
+): Promise<Ec2Proxy> {
   const proxy = new Ec2Proxy(upstream, traits);
-  await proxy.listen();
+  await proxy.listen(host);
   return proxy;
 }
 
@@ -96,14 +100,15 @@ export class Ec2Proxy {
     };
   }
 
-  async listen(): Promise<void> {
+  async listen(host: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject).listen(0, "127.0.0.1", resolve);
+      this.#server.once("error", reject).listen(0, host, resolve);
     });
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}`;
   }
 
   /** Calls of `action` take from a bucket of their own; an empty one answers `RequestLimitExceeded` (503). */
