@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 
 import { planAllocation } from "../src/core/ipam/allocate.ts";
-import type { AllocationRequest, CarvedTopology } from "../src/core/ipam/change.ts";
+import type { AllocationRequest, CarvedTopology } from "../src/core/ipam/records.ts";
 import { commit } from "../src/core/ipam/commit.ts";
 import { planRelease } from "../src/core/ipam/release.ts";
 import { createState, type IpamState } from "../src/core/ipam/state.ts";

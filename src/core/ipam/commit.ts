@@ -3,7 +3,8 @@ import { formatCidr } from "../net/cidr.ts";
 import { formatIpv4 } from "../net/ipv4.ts";
 import { addOffset, createAddressSet, deleteOffset } from "./address-set.ts";
 import { blackoutRange, skipBlackouts } from "./blackout-range.ts";
-import type { AddressChange, AddressRecord, BlackoutRecord, BlockOwner, BlockRecord, Change, HostRecord, IpamRecords } from "./change.ts";
+import type { AddressChange, Change } from "./change.ts";
+import type { AddressRecord, BlackoutRecord, BlockOwner, BlockRecord, HostRecord, IpamRecords } from "./records.ts";
 import {
   blockStart,
   createState,

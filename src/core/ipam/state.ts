@@ -2,7 +2,7 @@ import { rangeOf } from "../net/cidr.ts";
 import type { Group, Network } from "../topology/topology.ts";
 import type { AddressSet } from "./address-set.ts";
 import type { BlackoutRange } from "./blackout-range.ts";
-import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./change.ts";
+import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./records.ts";
 
 /** The label of a host and the assignment key of a group that name an EC2 subnet (decision 7). */
 export const SUBNET_LABEL = "romana.io/subnet-id";
