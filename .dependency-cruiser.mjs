@@ -6,7 +6,7 @@ const allowed = {
   controllers: { src: ["core", "ports", "services", "controllers"], npm: [] },
   "adapters/aws": { src: ["core", "ports", "adapters/aws"], npm: ["@aws-sdk/.+", "@smithy/.+", "p-retry", "zod", "node"] },
   "adapters/probe": { src: ["core", "ports", "adapters/probe"], npm: ["net-ping", "node"] },
-  "adapters/sqlite": { src: ["core", "ports", "adapters/sqlite"], npm: ["zod", "node"] },
+  "adapters/sqlite": { src: ["core", "ports", "adapters/sqlite", "adapters/memory"], npm: ["zod", "node"] },
   "adapters/system": { src: ["core", "ports", "adapters/system"], npm: ["node"] },
   "adapters/memory": { src: ["core", "ports", "adapters/memory"], npm: [] },
   "adapters/simulation": { src: ["core", "ports", "adapters/simulation", "adapters/memory"], npm: [] },

@@ -1,0 +1,214 @@
+import { readFileSync } from "node:fs";
+
+import { NetworkError } from "../core/errors.ts";
+import { type ConfigFile, readConfigFile } from "./config-file.ts";
+import { controllerOptions, type ControllerValues } from "./controller-options.ts";
+import { formatDuration } from "./durations.ts";
+import { resolveOptions, type Environment, type Flags } from "./resolve-options.ts";
+
+/** How hosts are probed. `port` is for TCP. */
+export interface ProbeConfig {
+  readonly kind: "icmp" | "tcp" | "none";
+  readonly port: number;
+}
+
+/** When silence becomes a verdict; the names are those of the health options of `core/health`. */
+export interface HealthConfig {
+  readonly intervalMs: number;
+  readonly standbyIntervalMs: number;
+  readonly timeoutMs: number;
+  readonly fall: number;
+  readonly burst: number;
+  readonly burstIntervalMs: number;
+  readonly burstTimeoutMs: number;
+  readonly rise: number;
+  readonly holdDownMs: number;
+  readonly holdDownWindowMs: number;
+  readonly holdDownMaxMs: number;
+}
+
+/** Limits for changes in EC2. `burst` and `ratePerSecond` hold for each action by itself. */
+export interface Ec2Config {
+  readonly burst: number;
+  readonly ratePerSecond: number;
+  readonly failoverReserve: number;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+}
+
+/** Everything that `romana controller` can be told, parsed and consistent. */
+export type ControllerConfig = Pick<
+  ControllerValues,
+  | "store"
+  | "listen"
+  | "maxInFlight"
+  | "topology"
+  | "serviceRange"
+  | "dryRun"
+  | "logLevel"
+  | "cloud"
+  | "region"
+  | "vpc"
+  | "cluster"
+  | "hostTags"
+  | "routeTables"
+  | "routeQuota"
+  | "ignoreRoutes"
+> & {
+  readonly routeReserve: number;
+  /** Between two full passes; 0: never by itself. */
+  readonly intervalMs: number;
+  readonly probe: ProbeConfig;
+  readonly health: HealthConfig;
+  readonly ec2: Ec2Config;
+};
+
+/** What a configuration is loaded from. `readFile` is for tests. */
+export interface LoadOptions {
+  readonly flags: Flags;
+  readonly environment: Environment;
+  readonly readFile?: (path: string) => string;
+}
+
+/**
+ * The configuration of `romana controller`: each option from its flag, else from its variable, else from the file that `--config` names, else its default.
+ * Throws `NetworkError` `CONFIG_INVALID`, kind `invalid`, with every problem, one a line in the message and as a list in `details.problems`.
+ */
+export function loadControllerConfig({
+  flags,
+  environment,
+  readFile = readText,
+}: LoadOptions): ControllerConfig {
+  const path = resolveOptions(
+    { config: controllerOptions.config },
+    { flags: pick(flags, "config"), environment },
+  );
+  const file = path.values.config === undefined ? undefined : readConfig(path.values.config, readFile);
+  const sources = { flags, environment, ...(file === undefined ? {} : { file }) };
+  const { values, problems } = resolveOptions(controllerOptions, sources);
+  const all = [
+    ...problems,
+    ...(file?.texts.has("config") ? [`${file.path}: config: a file cannot name another`] : []),
+    ...contradictions(values),
+  ];
+  if (all.length > 0) {
+    throw new NetworkError("invalid", "CONFIG_INVALID", describe(all), { problems: all });
+  }
+  return assemble(values as ControllerValues);
+}
+
+function assemble(values: ControllerValues): ControllerConfig {
+  const { routeQuota } = values;
+  return {
+    store: values.store,
+    listen: values.listen,
+    maxInFlight: values.maxInFlight,
+    topology: values.topology,
+    serviceRange: values.serviceRange,
+    intervalMs: values.interval,
+    dryRun: values.dryRun,
+    logLevel: values.logLevel,
+    cloud: values.cloud,
+    region: values.region,
+    vpc: values.vpc,
+    cluster: values.cluster,
+    hostTags: values.hostTags,
+    routeTables: values.routeTables,
+    routeQuota,
+    routeReserve: values.routeReserve ?? defaultReserve(routeQuota),
+    ignoreRoutes: values.ignoreRoutes,
+    probe: { kind: values.probe, port: values.probePort },
+    health: {
+      intervalMs: values.probeInterval,
+      standbyIntervalMs: values.probeIntervalStandby,
+      timeoutMs: values.probeTimeout,
+      fall: values.fall,
+      burst: values.burst,
+      burstIntervalMs: values.burstInterval,
+      burstTimeoutMs: values.burstTimeout,
+      rise: values.rise,
+      holdDownMs: values.holdDown,
+      holdDownWindowMs: values.holdDownWindow,
+      holdDownMaxMs: values.holdDownMax,
+    },
+    ec2: {
+      burst: values.ec2Burst,
+      ratePerSecond: values.ec2Rate,
+      failoverReserve: values.ec2FailoverReserve,
+      concurrency: values.ec2Concurrency,
+      timeoutMs: values.ec2Timeout,
+    },
+  };
+}
+
+/** 5 % of the quota, at least 2. */
+function defaultReserve(quota: number): number {
+  return Math.max(2, Math.ceil(quota * 0.05));
+}
+
+/** Options that are good by themselves and do not fit together. Those that could not be read are left out. */
+function contradictions(values: Partial<ControllerValues>): string[] {
+  const problems: string[] = [];
+  const { probeInterval, probeIntervalStandby, probeTimeout, burstInterval, holdDown, holdDownMax } = values;
+  const { routeQuota, routeReserve, ec2Burst, ec2FailoverReserve } = values;
+  // The other way round, losses would not come one by one.
+  atMost(problems, "probe-timeout", probeTimeout, "probe-interval", probeInterval);
+  atMost(problems, "probe-interval", probeInterval, "probe-interval-standby", probeIntervalStandby);
+  atMost(problems, "burst-interval", burstInterval, "probe-interval", probeInterval);
+  atMost(problems, "hold-down", holdDown, "hold-down-max", holdDownMax);
+  if (routeQuota !== undefined) {
+    const reserve = routeReserve ?? defaultReserve(routeQuota);
+    if (reserve >= routeQuota) {
+      problems.push(
+        `route-reserve (${reserve}) leaves no route of route-quota (${routeQuota}): make it smaller`,
+      );
+    }
+  }
+  if (ec2FailoverReserve !== undefined && ec2Burst !== undefined && ec2FailoverReserve >= ec2Burst) {
+    problems.push(
+      `ec2-failover-reserve (${ec2FailoverReserve}) leaves no token of ec2-burst (${ec2Burst}) for all else: make it smaller`,
+    );
+  }
+  return problems;
+}
+
+function atMost(
+  problems: string[],
+  name: string,
+  value: number | undefined,
+  limitName: string,
+  limit: number | undefined,
+): void {
+  if (value !== undefined && limit !== undefined && value > limit) {
+    problems.push(
+      `${name} (${formatDuration(value)}) must be at most ${limitName} (${formatDuration(limit)})`,
+    );
+  }
+}
+
+function readConfig(
+  path: string,
+  readFile: (path: string) => string,
+): ConfigFile & { readonly path: string } {
+  try {
+    return { ...readConfigFile(readFile(path), path), path };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { texts: new Map(), problems: [`--config: cannot read ${path}: ${reason}`], path };
+  }
+}
+
+function readText(path: string): string {
+  return readFileSync(path, "utf8");
+}
+
+function pick(flags: Flags, name: string): Flags {
+  return { [name]: flags[name] };
+}
+
+function describe(problems: readonly string[]): string {
+  const [first = ""] = problems;
+  return problems.length === 1
+    ? `the configuration is not valid: ${first}`
+    : `the configuration has ${problems.length} problems:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`;
+}

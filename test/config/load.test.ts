@@ -1,0 +1,459 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { describe, expect, it } from "vitest";
+
+import { controllerOptions } from "../../src/config/controller-options.ts";
+import { loadControllerConfig } from "../../src/config/load.ts";
+import { variableName } from "../../src/config/option.ts";
+import { declareFlags, renderOptions } from "../../src/config/render-options.ts";
+import type { Environment, Flags } from "../../src/config/resolve-options.ts";
+import { NetworkError } from "../../src/core/errors.ts";
+
+interface Given {
+  readonly flags?: Flags;
+  readonly environment?: Environment;
+  /** The text of the file; it is named by --config. */
+  readonly file?: string;
+}
+
+function load({ flags = {}, environment = {}, file }: Given = {}) {
+  return loadControllerConfig({
+    flags: file === undefined ? flags : { config: "romana.yaml", ...flags },
+    environment,
+    readFile: (path) => {
+      if (file === undefined || path !== "romana.yaml") {
+        throw new Error(`ENOENT: no such file, open '${path}'`);
+      }
+      return file;
+    },
+  });
+}
+
+/** The problems with which a configuration is refused. */
+function problems(given: Given): readonly string[] {
+  try {
+    load(given);
+  } catch (error) {
+    if (error instanceof NetworkError && error.code === "CONFIG_INVALID" && error.kind === "invalid") {
+      return error.details["problems"] as readonly string[];
+    }
+    throw error;
+  }
+  return [];
+}
+
+describe("loadControllerConfig", () => {
+  it("has a default for everything", () => {
+    expect(load()).toEqual({
+      store: { kind: "sqlite", file: "/var/lib/romana/romana.db" },
+      listen: { kind: "tcp", host: "127.0.0.1", port: 9600 },
+      maxInFlight: 16,
+      topology: undefined,
+      serviceRange: undefined,
+      intervalMs: 30_000,
+      dryRun: false,
+      logLevel: "info",
+      cloud: "none",
+      region: undefined,
+      vpc: undefined,
+      cluster: undefined,
+      hostTags: [],
+      routeTables: { kind: "cluster" },
+      routeQuota: 500,
+      routeReserve: 25,
+      ignoreRoutes: [],
+      probe: { kind: "icmp", port: 10_250 },
+      health: {
+        intervalMs: 200,
+        standbyIntervalMs: 2000,
+        timeoutMs: 150,
+        fall: 2,
+        burst: 5,
+        burstIntervalMs: 25,
+        burstTimeoutMs: 100,
+        rise: 5,
+        holdDownMs: 10_000,
+        holdDownWindowMs: 600_000,
+        holdDownMaxMs: 300_000,
+      },
+      ec2: { burst: 50, ratePerSecond: 5, failoverReserve: 20, concurrency: 8, timeoutMs: 10_000 },
+    });
+  });
+
+  it("takes a flag before a variable, that before the file, and that before the default", () => {
+    const file = "fall: 3\nrise: 3\nburst: 3";
+    const environment = { ROMANA_FALL: "4", ROMANA_RISE: "4" };
+    const flags = { fall: "6" };
+
+    expect(load({ flags, environment, file }).health).toMatchObject({
+      fall: 6,
+      rise: 4,
+      burst: 3,
+      burstTimeoutMs: 100,
+    });
+  });
+
+  it("does not look at a value that another one wins over", () => {
+    expect(load({ flags: { fall: "6" }, environment: { ROMANA_FALL: "nonsense" } }).health.fall).toBe(6);
+  });
+
+  it("takes the variable for the file's name too, and a flag before it", () => {
+    expect(
+      loadControllerConfig({
+        flags: {},
+        environment: { ROMANA_CONFIG: "b.yaml" },
+        readFile: (path) => `cluster: from-${path}`,
+      }).cluster,
+    ).toBe("from-b.yaml");
+    expect(
+      loadControllerConfig({
+        flags: { config: "a.yaml" },
+        environment: { ROMANA_CONFIG: "b.yaml" },
+        readFile: (path) => `cluster: from-${path}`,
+      }).cluster,
+    ).toBe("from-a.yaml");
+  });
+
+  it("reads a file from the disk", () => {
+    const folder = mkdtempSync(join(tmpdir(), "romana-config-"));
+    writeFileSync(join(folder, "romana.yaml"), "cluster: prod\n");
+
+    const { cluster } = loadControllerConfig({
+      flags: { config: join(folder, "romana.yaml") },
+      environment: {},
+    });
+
+    rmSync(folder, { recursive: true });
+    expect(cluster).toBe("prod");
+  });
+
+  it("counts an empty variable as not set", () => {
+    expect(load({ environment: { ROMANA_FALL: "", ROMANA_REGION: "" } })).toEqual(load());
+  });
+
+  it("leaves alone what other programs and Kubernetes put into ROMANA_ variables", () => {
+    expect(
+      load({ environment: { ROMANA_SERVICE_HOST: "10.0.0.1", ROMANA_PORT: "tcp://10.0.0.1:80" } }),
+    ).toEqual(load());
+  });
+
+  it("reads every option the same from a flag, a variable and a file", () => {
+    const texts = {
+      store: "memory",
+      listen: "unix:/run/romana.sock",
+      "max-in-flight": "64",
+      topology: "builtin:kubeadm",
+      "service-range": "10.96.0.0/12",
+      interval: "0s",
+      "dry-run": "true",
+      "log-level": "debug",
+      cloud: "aws",
+      region: "us-gov-west-1",
+      vpc: "vpc-0123456789abcdef0",
+      cluster: "prod.example.com",
+      "host-tag": "role=node,env=a=b",
+      "route-tables": "rtb-0a,rtb-0b",
+      "route-quota": "100",
+      "route-reserve": "7",
+      "ignore-routes": "10.0.0.0/8,172.31.0.0/16",
+      probe: "tcp",
+      "probe-port": "22",
+      "probe-interval": "1s",
+      "probe-interval-standby": "4s",
+      "probe-timeout": "500ms",
+      fall: "3",
+      burst: "4",
+      "burst-interval": "50ms",
+      "burst-timeout": "250ms",
+      rise: "6",
+      "hold-down": "20s",
+      "hold-down-window": "20m",
+      "hold-down-max": "6m",
+      "ec2-burst": "100",
+      "ec2-rate": "2.5",
+      "ec2-failover-reserve": "30",
+      "ec2-concurrency": "4",
+      "ec2-timeout": "5s",
+    };
+    const names = Object.keys(texts);
+    const camelCase = (name: string): string =>
+      name.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    const entries = Object.entries(texts);
+
+    const fromFlags = load({
+      flags: Object.fromEntries(entries.map(([name, text]) => [camelCase(name), text])),
+    });
+    const fromVariables = load({
+      environment: Object.fromEntries(entries.map(([name, text]) => [variableName(name), text])),
+    });
+    const fromFile = load({ file: entries.map(([name, text]) => `${name}: ${text}`).join("\n") });
+
+    expect(names.toSorted()).toEqual(
+      Object.values(controllerOptions)
+        .map(({ name }) => name)
+        .filter((name) => name !== "config")
+        .toSorted(),
+    );
+    expect(fromFlags).toEqual({
+      store: { kind: "memory" },
+      listen: { kind: "unix", path: "/run/romana.sock" },
+      maxInFlight: 64,
+      topology: { kind: "builtin", name: "kubeadm" },
+      serviceRange: "10.96.0.0/12",
+      intervalMs: 0,
+      dryRun: true,
+      logLevel: "debug",
+      cloud: "aws",
+      region: "us-gov-west-1",
+      vpc: "vpc-0123456789abcdef0",
+      cluster: "prod.example.com",
+      hostTags: [
+        { key: "role", value: "node" },
+        { key: "env", value: "a=b" },
+      ],
+      routeTables: { kind: "ids", ids: ["rtb-0a", "rtb-0b"] },
+      routeQuota: 100,
+      routeReserve: 7,
+      ignoreRoutes: ["10.0.0.0/8", "172.31.0.0/16"],
+      probe: { kind: "tcp", port: 22 },
+      health: {
+        intervalMs: 1000,
+        standbyIntervalMs: 4000,
+        timeoutMs: 500,
+        fall: 3,
+        burst: 4,
+        burstIntervalMs: 50,
+        burstTimeoutMs: 250,
+        rise: 6,
+        holdDownMs: 20_000,
+        holdDownWindowMs: 1_200_000,
+        holdDownMaxMs: 360_000,
+      },
+      ec2: { burst: 100, ratePerSecond: 2.5, failoverReserve: 30, concurrency: 4, timeoutMs: 5000 },
+    });
+    expect(fromVariables).toEqual(fromFlags);
+    expect(fromFile).toEqual(fromFlags);
+  });
+
+  it("takes a list as repeated flags, as one text with commas and as a YAML list", () => {
+    const expected = [
+      { key: "a", value: "1" },
+      { key: "b", value: "2" },
+    ];
+
+    expect(load({ flags: { hostTag: ["a=1", "b=2"] } }).hostTags).toEqual(expected);
+    expect(load({ environment: { ROMANA_HOST_TAG: "a=1, b=2" } }).hostTags).toEqual(expected);
+    expect(load({ file: "host-tag:\n  - a=1\n  - b=2" }).hostTags).toEqual(expected);
+  });
+
+  it("takes values from a file as they are written there", () => {
+    expect(load({ file: "cluster: 0010" }).cluster).toBe("0010");
+    expect(load({ file: "cluster: '1e3' # quoted" }).cluster).toBe("1e3");
+    expect(load({ file: "cluster: no" }).cluster).toBe("no");
+  });
+
+  it("calls --topology --initial-network too", () => {
+    const topology = { kind: "file", path: "net.json" };
+
+    expect(load({ flags: { initialNetwork: "net.json" } }).topology).toEqual(topology);
+    expect(load({ environment: { ROMANA_INITIAL_NETWORK: "net.json" } }).topology).toEqual(topology);
+    expect(load({ file: "initial-network: net.json" }).topology).toEqual(topology);
+    expect(problems({ flags: { initialNetwork: "a", topology: "b" } })).toEqual([
+      "--topology: is the same option as --initial-network: give one of them",
+    ]);
+  });
+
+  it.for([
+    [500, 25],
+    [100, 5],
+    [50, 3],
+    [20, 2],
+    [10, 2],
+    [3, 2],
+  ] as const)("keeps 5 %% of a quota of %d, at least 2, as reserve: %d", ([quota, reserve]) => {
+    expect(load({ flags: { routeQuota: String(quota) } }).routeReserve).toBe(reserve);
+  });
+
+  it("reports every problem at once, each with its place", () => {
+    const file =
+      "fall: 0\nfrobnicate: 1\nprobe-intervall: 1s\nburst: [1, 2]\nrise:\nec2: {burst: 3}\nconfig: other.yaml";
+
+    expect(
+      problems({
+        flags: { listen: "0.0.0.0:9600", logLevel: "loud", probeTimeout: "300ms" },
+        environment: { ROMANA_INTERVAL: "30", ROMANA_IGNORE_ROUTES: "10.0.0.1/8" },
+        file,
+      }),
+    ).toEqual([
+      "romana.yaml:5: rise: expected one value, or a list of values",
+      "romana.yaml:6: ec2: expected one value, or a list of values",
+      'romana.yaml: unknown option "frobnicate"',
+      'romana.yaml: unknown option "probe-intervall"; did you mean "probe-interval"?',
+      '--listen: "0.0.0.0:9600" would open the API to the network, and TLS and authentication are a later part: ' +
+        "in this version it listens on loopback (127.0.0.1:9600) or on a socket (unix:PATH)",
+      'ROMANA_INTERVAL: not a duration: "30" (expected a whole number with its unit, such as 200ms, 30s, 5m or 1h; write 30s or 30ms)',
+      '--log-level: expected one of error, warn, info, debug, not "loud"',
+      'ROMANA_IGNORE_ROUTES: not an IPv4 network: "10.0.0.1/8" (write it as 10.0.0.0/8)',
+      'romana.yaml: fall: expected a whole number from 1 to 100, not "0"',
+      "romana.yaml: burst: expected one value, not 2",
+      "romana.yaml: config: a file cannot name another",
+      "probe-timeout (300ms) must be at most probe-interval (200ms)",
+    ]);
+  });
+
+  it("puts all problems into the message, one a line", () => {
+    expect(() => load({ flags: { fall: "x", rise: "y" } })).toThrow(
+      "the configuration has 2 problems:\n" +
+        '  - --fall: expected a whole number from 1 to 100, not "x"\n' +
+        '  - --rise: expected a whole number from 1 to 1000, not "y"',
+    );
+    expect(() => load({ flags: { fall: "x" } })).toThrow("the configuration is not valid: --fall: expected");
+  });
+
+  it.for([
+    ["probeIntervall", "probeInterval"],
+    ["host_tag", "hostTag"],
+    ["ec2burst", "ec2Burst"],
+    ["Interval", "interval"],
+  ] as const)("names the option that %s was probably meant to be", ([given, meant]) => {
+    expect(problems({ flags: { [given]: "1s" } })).toEqual([
+      `flags: unknown option "${given}"; did you mean "${meant}"?`,
+    ]);
+  });
+
+  it.for([
+    [{ probeTimeout: "201ms" }, "probe-timeout (201ms) must be at most probe-interval (200ms)"],
+    [
+      { probeIntervalStandby: "100ms" },
+      "probe-interval (200ms) must be at most probe-interval-standby (100ms)",
+    ],
+    [{ burstInterval: "1s" }, "burst-interval (1s) must be at most probe-interval (200ms)"],
+    [{ holdDown: "6m" }, "hold-down (6m) must be at most hold-down-max (5m)"],
+    [{ routeReserve: "500" }, "route-reserve (500) leaves no route of route-quota (500): make it smaller"],
+    [{ routeQuota: "2" }, "route-reserve (2) leaves no route of route-quota (2): make it smaller"],
+    [
+      { ec2Burst: "20" },
+      "ec2-failover-reserve (20) leaves no token of ec2-burst (20) for all else: make it smaller",
+    ],
+  ] as const)("refuses what does not fit together: %j", ([flags, problem]) => {
+    expect(problems({ flags })).toEqual([problem]);
+  });
+
+  it.for([
+    ["store", ["sqlite:", "sqlite", "etcd:x", "", "Memory"]],
+    [
+      "listen",
+      [
+        "9600",
+        ":9600",
+        "0.0.0.0:1",
+        "10.0.0.1:80",
+        "[::]:80",
+        "127.0.0.1",
+        "127.0.0.1:70000",
+        "unix:",
+        "a:b",
+        "127.1:80",
+      ],
+    ],
+    ["topology", ["", "builtin:"]],
+    ["serviceRange", ["10.96.0.0", "10.96.0.1/12", "::/0"]],
+    ["interval", ["999ms", "25h", "30", "never"]],
+    ["region", ["us", "US-EAST-1", "us-east", ""]],
+    ["vpc", ["vpc-", "vpc-XYZ", "subnet-1"]],
+    ["cluster", ["", "a b", "x".repeat(101)]],
+    ["hostTag", ["role", "=x", `${"k".repeat(129)}=1`, `k=${"v".repeat(257)}`]],
+    ["routeTables", ["all", "tag:", "tag:x", "rtb-", "rtb-0a,", "rtb-0a,vpc"]],
+    ["routeQuota", ["0", "1001", "-1", "1.5", "1e2", ""]],
+    ["ignoreRoutes", ["10.0.0.0/33", "x"]],
+    ["probe", ["udp", ""]],
+    ["probePort", ["0", "65536"]],
+    ["probeTimeout", ["0ms", "1001ms"]],
+    ["fall", ["0", "101"]],
+    ["burst", ["1", "101"]],
+    ["ec2Rate", ["0", "5/s", "-1", "1001", "."]],
+    ["ec2Timeout", ["99ms", "6m"]],
+    ["dryRun", ["yes", "1"]],
+    ["maxInFlight", ["0", "10001"]],
+  ] as const)("refuses for %s: %j", ([name, texts]) => {
+    const accepted = texts.filter((text) => problems({ flags: { [name]: text } }).length === 0);
+
+    expect(accepted).toEqual([]);
+  });
+
+  it.for([
+    ["127.0.0.1:0", { kind: "tcp", host: "127.0.0.1", port: 0 }],
+    ["127.0.0.53:80", { kind: "tcp", host: "127.0.0.53", port: 80 }],
+    ["localhost:9600", { kind: "tcp", host: "127.0.0.1", port: 9600 }],
+    ["[::1]:9600", { kind: "tcp", host: "::1", port: 9600 }],
+    ["unix:run/api.sock", { kind: "unix", path: "run/api.sock" }],
+  ] as const)("listens on %s", ([text, address]) => {
+    expect(load({ flags: { listen: text } }).listen).toEqual(address);
+  });
+
+  it.for([
+    ["vpc", { kind: "vpc" }],
+    ["tag:a=b=c", { kind: "tag", tag: { key: "a", value: "b=c" } }],
+    ["tag:a=", { kind: "tag", tag: { key: "a", value: "" } }],
+    ["rtb-0a, rtb-0b,rtb-0a", { kind: "ids", ids: ["rtb-0a", "rtb-0b"] }],
+  ] as const)("chooses the route tables %s", ([text, choice]) => {
+    expect(load({ flags: { routeTables: text } }).routeTables).toEqual(choice);
+  });
+
+  it.for([
+    ["", []],
+    ["# nothing but a comment", []],
+    ["- a", ['romana.yaml: expected options, one a line, such as "probe-interval: 200ms"']],
+    ["just text", ['romana.yaml: expected options, one a line, such as "probe-interval: 200ms"']],
+  ] as const)("reads a file without options: %j", ([file, expected]) => {
+    expect(problems({ file })).toEqual(expected);
+  });
+
+  it("says where a file is no YAML, or names an option twice", () => {
+    expect(problems({ file: "fall: 2\nfall: 3" })).toEqual(["romana.yaml:2: Map keys must be unique"]);
+    expect(problems({ file: "fall: 2\nrise: [1" })[0]).toMatch(/^romana\.yaml:2: /);
+  });
+
+  it("says that a file cannot be read, beside all other problems", () => {
+    expect(problems({ flags: { config: "missing.yaml", fall: "0" } })).toEqual([
+      "--config: cannot read missing.yaml: ENOENT: no such file, open 'missing.yaml'",
+      '--fall: expected a whole number from 1 to 100, not "0"',
+    ]);
+  });
+});
+
+describe("the flags of the controller", () => {
+  it("are declared once each, aliases included", () => {
+    const declared = declareFlags(controllerOptions);
+
+    expect(new Set(declared.map(({ key }) => key)).size).toBe(declared.length);
+    expect(declared.find(({ key }) => key === "hostTag")).toEqual({
+      flags: "--host-tag <KEY=VALUE>",
+      key: "hostTag",
+      description: expect.stringContaining("become hosts"),
+      isList: true,
+      isAlias: false,
+    });
+    expect(declared.find(({ key }) => key === "dryRun")?.flags).toBe("--dry-run");
+    expect(declared.find(({ key }) => key === "initialNetwork")).toMatchObject({ isAlias: true });
+    expect(declared.find(({ key }) => key === "interval")?.description).toContain("(default: 30s)");
+  });
+
+  it("are documented as they are (node scripts/render-configuration.ts writes the page anew)", () => {
+    const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+    const tables = /<!-- options -->\n\n([^]*)\n<!-- \/options -->/.exec(page)?.[1];
+
+    expect(tables).toBe(renderOptions(controllerOptions));
+  });
+
+  it("have defaults that are valid and stand in the documentation", () => {
+    const page = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+
+    for (const option of Object.values(controllerOptions)) {
+      expect(() => option.read(undefined)).not.toThrow();
+      expect(page).toContain(`| \`${variableName(option.name)}\` | ${option.defaultNote} |`);
+    }
+  });
+});
