@@ -178,7 +178,8 @@ function topology(): CarvedTopology {
   }));
   const cidr = parseCidr("10.0.0.0/8");
   const root: Group = { ...common, name: "/", cidr, children };
-  return { entries: [{ networks: [{ network: { name: "pods", cidr, blockMask: 29, tenants: [] }, root }] }] };
+  const networks = [{ network: { name: "pods", cidr, blockMask: 29, tenants: [] }, root }];
+  return { networks, entries: [{ networks }] };
 }
 
 if (import.meta.main) {

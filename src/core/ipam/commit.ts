@@ -9,7 +9,6 @@ import {
   blockStart,
   createState,
   poolAt,
-  SUBNET_LABEL,
   type BlockList,
   type BlockState,
   type HostState,
@@ -311,7 +310,6 @@ function putHost(state: IpamState, record: HostRecord): void {
   host.placements = placements;
   state.hosts.set(record.name, host);
   state.hostsByIp.set(record.ip, [...(state.hostsByIp.get(record.ip) ?? []), host]);
-  state.hostsWithSubnet += record.tags[SUBNET_LABEL] === undefined ? 0 : 1;
 }
 
 function deleteHost(state: IpamState, name: string): void {
@@ -337,7 +335,6 @@ function forgetHost(state: IpamState, host: HostState): void {
   } else {
     state.hostsByIp.delete(host.record.ip);
   }
-  state.hostsWithSubnet -= host.record.tags[SUBNET_LABEL] === undefined ? 0 : 1;
 }
 
 function putBlackouts(state: IpamState, record: BlackoutRecord): void {

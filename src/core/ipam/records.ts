@@ -2,8 +2,9 @@ import type { Cidr } from "../net/cidr.ts";
 import type { Ipv4 } from "../net/ipv4.ts";
 import type { CarvedNetwork, Host } from "../topology/topology.ts";
 
-/** The part of a topology that addresses depend on: networks with their group trees, entry by entry. */
+/** The part of a topology that addresses depend on: networks in document order, and entry by entry. */
 export interface CarvedTopology {
+  readonly networks: readonly CarvedNetwork[];
   readonly entries: readonly { readonly networks: readonly CarvedNetwork[] }[];
 }
 
