@@ -1,8 +1,8 @@
 import { performance } from "node:perf_hooks";
 
 import { planAllocation } from "../src/core/ipam/allocate.ts";
-import type { AllocationRequest, CarvedTopology } from "../src/core/ipam/records.ts";
 import { commit } from "../src/core/ipam/commit.ts";
+import type { AllocationRequest, CarvedTopology } from "../src/core/ipam/records.ts";
 import { planRelease } from "../src/core/ipam/release.ts";
 import { createState, type IpamState } from "../src/core/ipam/state.ts";
 import { formatCidr, parseCidr } from "../src/core/net/cidr.ts";
@@ -184,6 +184,8 @@ function topology(): CarvedTopology {
 
 if (import.meta.main) {
   for (const row of await bench()) {
-    console.log(`${row.id}: ${row.figure.toLocaleString("en")} ${row.unit} (bar ${row.bar.toLocaleString("en")})`);
+    console.log(
+      `${row.id}: ${row.figure.toLocaleString("en")} ${row.unit} (bar ${row.bar.toLocaleString("en")})`,
+    );
   }
 }

@@ -11,6 +11,8 @@ import { formatCidr } from "../core/net/cidr.ts";
  *     <prefix>/blackouts/<network>            all of a network in one, so that an allocation can compare it
  */
 export interface AddressingKeys {
+  /** Everything stands below it, and what others store. */
+  readonly root: string;
   readonly topology: string;
   readonly topologyRevision: string;
   readonly hosts: string;
@@ -31,6 +33,7 @@ export function addressingKeys(prefix: string): AddressingKeys {
   const addresses = `${prefix}/addresses/`;
   const blackouts = `${prefix}/blackouts/`;
   return {
+    root: `${prefix}/`,
     topology: `${prefix}/topology`,
     topologyRevision: `${prefix}/topology-revision`,
     hosts,

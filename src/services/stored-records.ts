@@ -1,5 +1,11 @@
 import { NetworkError } from "../core/errors.ts";
-import type { BlackoutRecord, BlockRecord, HostGroup, HostRecord, RevisionBase } from "../core/ipam/records.ts";
+import type {
+  BlackoutRecord,
+  BlockRecord,
+  HostGroup,
+  HostRecord,
+  RevisionBase,
+} from "../core/ipam/records.ts";
 import { formatCidr, parseCidr, rangeOf } from "../core/net/cidr.ts";
 import { formatIpv4, ipv4Value, parseIpv4 } from "../core/net/ipv4.ts";
 import type { HostOrigin } from "../core/topology/topology.ts";
@@ -37,7 +43,10 @@ export function readStoredTopology(key: string, value: string): StoredTopology {
   const base = record.child("revisionBase");
   return {
     document: record.any("document"),
-    warnings: record.list("warnings", (item) => ({ place: item.text("place"), message: item.text("message") })),
+    warnings: record.list("warnings", (item) => ({
+      place: item.text("place"),
+      message: item.text("message"),
+    })),
     revisionBase: { total: base.count("total"), networks: base.map("networks", asCount) },
   };
 }
@@ -64,21 +73,27 @@ export function readHost(key: string, value: string): HostRecord {
     tags: record.map("tags", asText),
     origin: record.parsed("origin", asOrigin),
     sequence: record.count("sequence"),
-    groups: record.list(
-      "groups",
-      (item): HostGroup => ({
-        network: item.text("network"),
-        cidr: item.parsed("cidr", parseCidr),
-        subnet: item.text("subnet"),
-      }),
-    ),
+    groups: record.list("groups", (item): HostGroup => ({
+      network: item.text("network"),
+      cidr: item.parsed("cidr", parseCidr),
+      subnet: item.text("subnet"),
+    })),
     misplaced: record.flag("misplaced"),
   };
 }
 
 /** `length`: prefix length of the network's blocks. */
-export function writeBlock({ network, first, owner, revision, sequence }: BlockRecord, length: number): string {
-  return JSON.stringify({ network, cidr: formatCidr(first, length), owner: owner ?? null, revision, sequence });
+export function writeBlock(
+  { network, first, owner, revision, sequence }: BlockRecord,
+  length: number,
+): string {
+  return JSON.stringify({
+    network,
+    cidr: formatCidr(first, length),
+    owner: owner ?? null,
+    revision,
+    sequence,
+  });
 }
 
 /** The block with its size, in addresses. */
@@ -168,7 +183,9 @@ function readerOf(value: unknown, key: string, place: string): Reader {
     parsed: (field, parse) => attempt(field, (found) => parse(asText(found))),
     child: (field) => attempt(field, (found) => readerOf(found, key, at(field))),
     list: (field, read) =>
-      attempt(field, (found) => asList(found).map((item, index) => read(readerOf(item, key, `${at(field)}[${index}]`)))),
+      attempt(field, (found) =>
+        asList(found).map((item, index) => read(readerOf(item, key, `${at(field)}[${index}]`))),
+      ),
     texts: (field, parse) => attempt(field, (found) => asList(found).map((item) => parse(asText(item)))),
     map: (field, read) =>
       attempt(field, (found) =>
@@ -186,7 +203,9 @@ function asFlag(value: unknown): boolean {
 }
 
 function asCount(value: unknown): number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : wrong("a whole number", value);
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? value
+    : wrong("a whole number", value);
 }
 
 function asList(value: unknown): readonly unknown[] {

@@ -146,7 +146,12 @@ function planExact(
 ): AllocationPlan {
   const network = networkAt(state, address);
   if (network === undefined) {
-    throw refusal("invalid", "ADDRESS_OUTSIDE", request, "it lies in no network; ask for an address of a network");
+    throw refusal(
+      "invalid",
+      "ADDRESS_OUTSIDE",
+      request,
+      "it lies in no network; ask for an address of a network",
+    );
   }
   const name = network.network.name;
   if (!networks.includes(network)) {
@@ -157,7 +162,12 @@ function planExact(
   if (pool === undefined || address < pool.first || address >= pool.end) {
     const group = pool === undefined ? "no group" : `group ${pool.group.cidr}`;
     const reason = `host ${request.host} is in ${group} of network "${name}"`;
-    throw refusal("conflict", "ADDRESS_NOT_ALLOWED", request, `${reason}; ask for an address of the host's group`);
+    throw refusal(
+      "conflict",
+      "ADDRESS_NOT_ALLOWED",
+      request,
+      `${reason}; ask for an address of the host's group`,
+    );
   }
   if (skipBlackouts(network.blackouts, address) !== address) {
     throw refusal("conflict", "ADDRESS_BLACKED_OUT", request, "it is blacked out; remove the blackout first");
@@ -179,7 +189,12 @@ function planExact(
   }
   if (host.record.misplaced) {
     const reason = `host ${request.host} no longer fits its group and gets no new block`;
-    throw refusal("conflict", "HOST_MISPLACED", request, `${reason}; correct its labels, or release its addresses`);
+    throw refusal(
+      "conflict",
+      "HOST_MISPLACED",
+      request,
+      `${reason}; correct its labels, or release its addresses`,
+    );
   }
   return take(state, request, network, block, address);
 }
@@ -190,7 +205,10 @@ function use({ name }: AllocationRequest, block: BlockState, address: number): A
   const { first, sequence } = block;
   const revision = block.revision + 1;
   const owner = block.holding?.record;
-  return { address, changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }] };
+  return {
+    address,
+    changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }],
+  };
 }
 
 /** An address of an empty block (absent: never used), which becomes the owner's. */
@@ -205,12 +223,17 @@ function take(
   const network = at.network.name;
   const first = blockStart(at, address);
   const revision = (block?.revision ?? 0) + 1;
-  return { address, changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }] };
+  return {
+    address,
+    changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }],
+  };
 }
 
 function checkName(name: string): void {
   if (name === "") {
-    throw new NetworkError("invalid", "ADDRESS_NAME_INVALID", "an address needs a name that is not empty", { name });
+    throw new NetworkError("invalid", "ADDRESS_NAME_INVALID", "an address needs a name that is not empty", {
+      name,
+    });
   }
 }
 

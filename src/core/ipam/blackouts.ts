@@ -44,7 +44,9 @@ export function planBlackout(state: IpamState, networkName: string, cidr: Cidr):
     );
   }
   const kept = network.blackouts.map((range) => range.cidr).filter((other) => !containsCidr(cidr, other));
-  return [{ kind: "put-blackouts", blackouts: { network: name, cidrs: [...kept, cidr].toSorted(compareCidr) } }];
+  return [
+    { kind: "put-blackouts", blackouts: { network: name, cidrs: [...kept, cidr].toSorted(compareCidr) } },
+  ];
 }
 
 /** Ends a blackout, named exactly. Throws `NETWORK_NOT_FOUND` and `BLACKOUT_NOT_FOUND` (both not-found). */
@@ -71,7 +73,9 @@ export function networkNamed(state: IpamState, name: string): NetworkState {
   if (network === undefined) {
     const names = state.networks.map((other) => `"${other.network.name}"`).join(", ");
     const known = names === "" ? "there are none" : `there are ${names}`;
-    throw new NetworkError("not-found", "NETWORK_NOT_FOUND", `no network "${name}": ${known}`, { network: name });
+    throw new NetworkError("not-found", "NETWORK_NOT_FOUND", `no network "${name}": ${known}`, {
+      network: name,
+    });
   }
   return network;
 }

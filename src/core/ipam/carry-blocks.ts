@@ -92,7 +92,10 @@ function obstacleOf(
   return undefined;
 }
 
-function recordOf({ first, holding, revision, sequence }: BlockState, { network }: NetworkState): BlockRecord {
+function recordOf(
+  { first, holding, revision, sequence }: BlockState,
+  { network }: NetworkState,
+): BlockRecord {
   return { network: network.name, first, owner: holding?.record, revision, sequence };
 }
 
@@ -108,7 +111,9 @@ function namesOf(blocks: readonly BlockState[]): string {
   for (const { holders, holding } of blocks) {
     for (const allocation of holders) {
       if (allocation !== undefined && names.length < MAX_NAMED) {
-        names.push(`${formatIpv4(allocation.address)} ("${allocation.name}" on host ${holding?.record.host})`);
+        names.push(
+          `${formatIpv4(allocation.address)} ("${allocation.name}" on host ${holding?.record.host})`,
+        );
       }
     }
   }

@@ -1,5 +1,12 @@
 import type { DocumentHost } from "../topology/read-topology.ts";
-import { createDraft, fitsLeaf, joinLeaf, leavesOfHost, placeInEntry, type PlacementDraft } from "./placement.ts";
+import {
+  createDraft,
+  fitsLeaf,
+  joinLeaf,
+  leavesOfHost,
+  placeInEntry,
+  type PlacementDraft,
+} from "./placement.ts";
 import type { HostGroup, HostRecord } from "./records.ts";
 import { networkAt, poolAt, SUBNET_LABEL, type HostState, type IpamState, type LeafState } from "./state.ts";
 
@@ -27,7 +34,10 @@ export function carryHosts(
   problems: string[],
 ): readonly HostRecord[] {
   const draft = createDraft(fresh);
-  const hosts = [...keptHosts(state, fresh, listed, needed, problems), ...newHosts(state, fresh, listed, problems)];
+  const hosts = [
+    ...keptHosts(state, fresh, listed, needed, problems),
+    ...newHosts(state, fresh, listed, problems),
+  ];
   const steps = [stayWithAddresses, followDocument, stayInLeaf, placeAnew];
   for (const step of steps) {
     for (const host of hosts) {
@@ -61,7 +71,9 @@ function keptHosts(
     const isDocuments = origin === "document";
     if (place === undefined && isDocuments) {
       if (before.blocks.size > 0) {
-        problems.push(`host ${name} (${ip}) is not in the new document and has addresses in use; release them, or keep the host`);
+        problems.push(
+          `host ${name} (${ip}) is not in the new document and has addresses in use; release them, or keep the host`,
+        );
       }
       return [];
     }
@@ -110,7 +122,14 @@ function newHosts(
         `${place}: host ${name} has address ${ip}, which is that of host ${other.record.name}, learned from ${other.record.origin}; correct the document, or remove that host`,
       );
     }
-    const record = { name, ip, agentPort, tags, origin: "document", sequence: state.sequence + index } as const;
+    const record = {
+      name,
+      ip,
+      agentPort,
+      tags,
+      origin: "document",
+      sequence: state.sequence + index,
+    } as const;
     return [
       {
         record,
@@ -162,7 +181,8 @@ const followDocument: Step = (draft, host, entry) => {
 
 /** A learned host keeps its leaf if the new document has the same range for it. */
 const stayInLeaf: Step = (draft, host, entry) => {
-  const ranges = host.before === undefined ? [] : [...leavesOfHost(host.before).values()].flatMap(({ pools }) => pools);
+  const ranges =
+    host.before === undefined ? [] : [...leavesOfHost(host.before).values()].flatMap(({ pools }) => pools);
   for (const { first, group } of ranges) {
     const target = networkAt(draft.state, first);
     const pool = target === undefined ? undefined : poolAt(target, first);

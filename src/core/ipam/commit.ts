@@ -4,7 +4,14 @@ import { formatIpv4 } from "../net/ipv4.ts";
 import { addOffset, createAddressSet, deleteOffset } from "./address-set.ts";
 import { blackoutRange, skipBlackouts } from "./blackout-range.ts";
 import type { AddressChange, Change } from "./change.ts";
-import type { AddressRecord, BlackoutRecord, BlockOwner, BlockRecord, HostRecord, IpamRecords } from "./records.ts";
+import type {
+  AddressRecord,
+  BlackoutRecord,
+  BlockOwner,
+  BlockRecord,
+  HostRecord,
+  IpamRecords,
+} from "./records.ts";
 import {
   blockStart,
   createState,
@@ -64,7 +71,9 @@ export function commit(state: IpamState, changes: readonly Change[]): void {
 export function buildState(records: IpamRecords): IpamState {
   const state = createState(records.topology, records.revisionBase);
   commit(state, [
-    ...records.hosts.toSorted((a, b) => a.sequence - b.sequence).map((host) => ({ kind: "put-host", host }) as const),
+    ...records.hosts
+      .toSorted((a, b) => a.sequence - b.sequence)
+      .map((host) => ({ kind: "put-host", host }) as const),
     ...records.blackouts.map((blackouts) => ({ kind: "put-blackouts", blackouts }) as const),
     ...records.blocks
       .toSorted((a, b) => a.sequence - b.sequence || a.first - b.first)
@@ -178,7 +187,9 @@ function attach(state: IpamState, block: BlockState, record: BlockOwner | undefi
   }
   const host = state.hosts.get(record.host);
   if (host === undefined || host.placements.get(pool.network) !== pool) {
-    throw inconsistent(`block ${nameOf(block)} is of host ${record.host}, which is not in group ${pool.group.cidr}`);
+    throw inconsistent(
+      `block ${nameOf(block)} is of host ${record.host}, which is not in group ${pool.group.cidr}`,
+    );
   }
   const owner = intern(pool.network, record);
   let holding = owner.holdings.get(host.id);
@@ -251,7 +262,9 @@ function hold(state: IpamState, block: BlockState, { name, address }: AddressRec
   const allocation = { name, address, block };
   state.names.set(name, allocation);
   if (holding === undefined || block.holders[offset] !== undefined || state.names.size === inUse) {
-    throw inconsistent(`address ${formatIpv4(address)} of "${name}" is in use, has two names or lies in no owned block`);
+    throw inconsistent(
+      `address ${formatIpv4(address)} of "${name}" is in use, has two names or lies in no owned block`,
+    );
   }
   block.holders[offset] = allocation;
   addOffset(block, offset);
@@ -276,7 +289,9 @@ function drop(state: IpamState, block: BlockState, { name, address }: AddressRec
 function blockOf(network: NetworkState, address: number): BlockState {
   const block = network.blocks.get(blockStart(network, address));
   if (block === undefined) {
-    throw inconsistent(`address ${formatIpv4(address)} lies in no block of network "${network.network.name}"`);
+    throw inconsistent(
+      `address ${formatIpv4(address)} lies in no block of network "${network.network.name}"`,
+    );
   }
   return block;
 }
@@ -293,7 +308,9 @@ function putHost(state: IpamState, record: HostRecord): void {
     const network = networkOf(state, group.network);
     const pool = network.pools.find((candidate) => candidate.group.cidr === group.cidr);
     if (pool === undefined || pool.group.kind !== "group") {
-      throw inconsistent(`host ${record.name} is in ${group.cidr}, which is no group of network "${group.network}"`);
+      throw inconsistent(
+        `host ${record.name} is in ${group.cidr}, which is no group of network "${group.network}"`,
+      );
     }
     placements.set(network, pool);
     pool.leaf.hosts.add(host);
@@ -303,7 +320,9 @@ function putHost(state: IpamState, record: HostRecord): void {
   }
   for (const block of host.blocks) {
     if (placements.get(block.pool.network) !== block.pool) {
-      throw inconsistent(`host ${record.name} leaves ${block.pool.group.cidr}, where it has block ${nameOf(block)}`);
+      throw inconsistent(
+        `host ${record.name} leaves ${block.pool.group.cidr}, where it has block ${nameOf(block)}`,
+      );
     }
   }
   host.record = record;

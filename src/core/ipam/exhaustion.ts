@@ -26,7 +26,12 @@ export function noFreeAddress(
     const pool = host.placements.get(network);
     return pool === undefined ? [] : [{ network, pool }];
   });
-  const details = { name: request.name, host: request.host, tenant: request.tenant, segment: request.segment };
+  const details = {
+    name: request.name,
+    host: request.host,
+    tenant: request.tenant,
+    segment: request.segment,
+  };
   const names = networks.map(({ network }) => `"${network.name}"`).join(", ");
   if (tried.length === 0) {
     return new NetworkError(

@@ -11,8 +11,8 @@ import {
   replaceHost,
   type PlacementDraft,
 } from "./placement.ts";
-import { releaseBlocks } from "./release.ts";
 import type { HostRecord } from "./records.ts";
+import { releaseBlocks } from "./release.ts";
 import type { HostState, IpamState } from "./state.ts";
 
 /** Port of a host's agent when none is given (the original's). */
@@ -46,7 +46,8 @@ export interface HostsPlan {
  */
 export function planHost(state: IpamState, host: NewHost): readonly Change[] {
   checkHostName(host);
-  const taken = conflictOf(state, host) ?? (state.hosts.has(host.name) ? `host ${host.name} exists` : undefined);
+  const taken =
+    conflictOf(state, host) ?? (state.hosts.has(host.name) ? `host ${host.name} exists` : undefined);
   if (taken !== undefined) {
     throw new NetworkError(
       "conflict",
@@ -146,7 +147,9 @@ function hostNamed(state: IpamState, name: string): HostState {
 
 function checkHostName({ name, ip }: NewHost): void {
   if (name === "") {
-    throw new NetworkError("invalid", "HOST_INVALID", `the host at ${ip} needs a name that is not empty`, { ip });
+    throw new NetworkError("invalid", "HOST_INVALID", `the host at ${ip} needs a name that is not empty`, {
+      ip,
+    });
   }
 }
 
@@ -157,7 +160,9 @@ function conflictOf(state: IpamState, { name, ip }: NewHost): string | undefined
     return `host ${name} exists with address ${known.record.ip}`;
   }
   const other = state.hostsByIp.get(ip)?.find(({ record }) => record.name !== name);
-  return other !== undefined && known === undefined ? `host ${other.record.name} has address ${ip}` : undefined;
+  return other !== undefined && known === undefined
+    ? `host ${other.record.name} has address ${ip}`
+    : undefined;
 }
 
 function newRecord(draft: PlacementDraft, host: NewHost, sequence: number): HostRecord {

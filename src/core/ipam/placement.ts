@@ -22,7 +22,11 @@ export function joinLeaf(draft: PlacementDraft, leaf: LeafState, subnet: string)
   const bound = leaf.namesSubnet ? "" : view.subnet || subnet;
   draft.leaves.set(leaf, { hosts: view.hosts + 1, subnet: bound });
   const own = bound === subnet ? subnet : "";
-  return leaf.pools.map(({ network, group }) => ({ network: network.network.name, cidr: group.cidr, subnet: own }));
+  return leaf.pools.map(({ network, group }) => ({
+    network: network.network.name,
+    cidr: group.cidr,
+    subnet: own,
+  }));
 }
 
 /** Counts a host out; a leaf without hosts is bound to no subnet any more (decision 7). */

@@ -149,7 +149,9 @@ export function createState(
   const created = topology.networks.map(({ network }) => createNetwork(network, base));
   const byName = new Map(created.map((item) => [item.network.network.name, item]));
   const networks = created.map(({ network }) => network);
-  const leaves = topology.entries.map((entry, index) => createLeaves(entry.networks, index, byName, leafOfGroup));
+  const leaves = topology.entries.map((entry, index) =>
+    createLeaves(entry.networks, index, byName, leafOfGroup),
+  );
   const commonNetworks = networks.filter(({ network }) => network.tenants.length === 0);
   const tenants = new Set(networks.flatMap(({ network }) => network.tenants));
   return {
@@ -212,7 +214,12 @@ export function allocationAt(network: NetworkState, address: number): Allocation
 }
 
 /** What the owner has on the host, `undefined` when that is no block. */
-export function holdingOf(network: NetworkState, host: HostState, tenant: string, segment: string): Holding | undefined {
+export function holdingOf(
+  network: NetworkState,
+  host: HostState,
+  tenant: string,
+  segment: string,
+): Holding | undefined {
   return network.owners.get(tenant)?.get(segment)?.holdings.get(host.id);
 }
 
@@ -288,5 +295,13 @@ function createNetwork(network: Network, base: RevisionBase): NetworkDraft {
 
 function createPool(network: NetworkState, leaf: LeafState, group: Group): Pool {
   const { first, size } = rangeOf(group.cidr);
-  return { network, leaf, group, first, end: first + size, unused: first, returned: { head: undefined, tail: undefined } };
+  return {
+    network,
+    leaf,
+    group,
+    first,
+    end: first + size,
+    unused: first,
+    returned: { head: undefined, tail: undefined },
+  };
 }

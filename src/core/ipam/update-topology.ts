@@ -1,9 +1,9 @@
 import { NetworkError } from "../errors.ts";
 import { compareCidr, containsCidr, overlaps } from "../net/cidr.ts";
 import type { DocumentHost, Topology } from "../topology/read-topology.ts";
-import type { Change } from "./change.ts";
 import { carryBlocks, type CarriedBlocks } from "./carry-blocks.ts";
 import { carryHosts } from "./carry-hosts.ts";
+import type { Change } from "./change.ts";
 import type { BlackoutRecord, HostRecord, IpamRecords } from "./records.ts";
 import { createState, networkAt, type IpamState } from "./state.ts";
 

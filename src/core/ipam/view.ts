@@ -49,9 +49,16 @@ export interface NetworkLayout {
 
 /** All hosts in the order of their registration. */
 export function viewHosts(state: IpamState): readonly HostView[] {
-  return [...state.hosts.values()]
-    .toSorted((a, b) => a.id - b.id)
-    .map((host) => viewHost(state, host));
+  return [...state.hosts.values()].toSorted((a, b) => a.id - b.id).map((host) => viewHost(state, host));
+}
+
+/** The hosts of a leaf in the order of their registration; none for a range that is no leaf of the network. */
+export function viewHostsOf(state: IpamState, network: string, leafCidr: Cidr): readonly HostView[] {
+  const found = state.networksByName.get(network);
+  const pool = found === undefined ? undefined : poolAt(found, rangeOf(leafCidr).first);
+  return pool?.group.cidr === leafCidr
+    ? [...pool.leaf.hosts].toSorted((a, b) => a.id - b.id).map((host) => viewHost(state, host))
+    : [];
 }
 
 /** One host; the reason of an unplaced one is worked out here. */
@@ -91,12 +98,7 @@ export function viewLayout(state: IpamState): readonly NetworkLayout[] {
 
 function layoutOf(state: IpamState, network: NetworkState): Pick<NetworkLayout, "hostsOf" | "blocksOf"> {
   return {
-    hostsOf: (leafCidr) => {
-      const pool = poolAt(network, rangeOf(leafCidr).first);
-      return pool?.group.cidr === leafCidr
-        ? [...pool.leaf.hosts].toSorted((a, b) => a.id - b.id).map((host) => viewHost(state, host))
-        : [];
-    },
+    hostsOf: (leafCidr) => viewHostsOf(state, network.network.name, leafCidr),
     blocksOf: (host) =>
       [...(state.hosts.get(host)?.blocks ?? [])]
         .filter((block) => block.pool.network === network)
@@ -108,7 +110,15 @@ function layoutOf(state: IpamState, network: NetworkState): Pick<NetworkLayout, 
 function viewBlock(network: Network, block: BlockState): BlockView {
   const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
   const { revision, count } = block;
-  return { revision, cidr: cidrOf(network, block), host, tenant, segment, allocated_ip_count: count, network: network.name };
+  return {
+    revision,
+    cidr: cidrOf(network, block),
+    host,
+    tenant,
+    segment,
+    allocated_ip_count: count,
+    network: network.name,
+  };
 }
 
 function cidrOf(network: Network, block: BlockState): Cidr {
