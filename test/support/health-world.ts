@@ -80,8 +80,8 @@ export class FateProber implements Prober {
   record = true;
   /** How long settling takes. */
   settleMs = 0;
-  /** Whether what comes back now reaches us. */
-  arrives: () => boolean = () => true;
+  /** Whether what comes back from a host now reaches us. */
+  arrives: (host: string) => boolean = () => true;
   /** Called by `settle` first: delivers what lies in the buffer. */
   onSettle: () => void = () => undefined;
 
@@ -104,7 +104,7 @@ export class FateProber implements Prober {
     }
     if (fate !== "silence") {
       this.#clock.setTimer(fate.afterMs, () => {
-        if (this.arrives()) {
+        if (this.arrives(host)) {
           listener(fate.outcome);
         }
       });

@@ -5,12 +5,13 @@ import type { TargetState } from "./target.ts";
 /**
  * The quick probes that confirm or clear one suspicion. The suspect gets every round, the others each round until they answered.
  *
- *     start   +25 ms   +50 ms   +75 ms   +100 ms                +200 ms
- *     round 1 round 2  round 3  round 4  round 5 (lastSentMs)   verdict
- *     └─ answers to probes sent here prove that we can see ─┘
+ *     start   +25 ms   +50 ms   +75 ms (seenUntilMs)   +100 ms    +200 ms
+ *     round 1 round 2  round 3  round 4                round 5    verdict
+ *     └─ others' answers to probes sent here prove ─┘
+ *        that we could see
  *
- * Why the last round proves nothing: an interruption of ours that ends just before it would let another's answer in, but no answer of the suspect's
- * that it was not asked for. So whenever others count as seen, the suspect was asked once more after that.
+ * Why not later: an interruption of ours that ends about the last round could let another's answer in, while the suspect is not asked again. So
+ * the suspect was asked once more, one gap of the burst later, than anything that counts; round trips may differ by that gap.
  */
 export interface Burst extends DueItem {
   readonly kind: "burst";
@@ -22,6 +23,8 @@ export interface Burst extends DueItem {
   readonly startMs: number;
   rounds: number;
   lastSentMs: number;
+  /** When the round before the last one was sent. */
+  seenUntilMs: number;
   /** Those of `others` that answered a probe sent since the start. */
   readonly answered: Set<string>;
   /** When the first of the answered probes was sent. */
@@ -44,6 +47,7 @@ export function newBurst(
     startMs: nowMs,
     rounds: 0,
     lastSentMs: nowMs,
+    seenUntilMs: -Infinity,
     answered: new Set(),
     firstAnsweredSentMs: Infinity,
     over: false,
@@ -92,6 +96,7 @@ export function nextRound(burst: Burst, nowMs: number, options: HealthOptions): 
       asked.push(other);
     }
   }
+  burst.seenUntilMs = burst.rounds === 0 ? -Infinity : burst.lastSentMs;
   burst.rounds += 1;
   burst.lastSentMs = nowMs;
   burst.dueMs = nowMs + (burst.rounds < options.burst ? options.burstIntervalMs : options.burstTimeoutMs);

@@ -58,10 +58,10 @@ it("knows whether anybody answered a probe that was sent within a window", () =>
   const { recency } = answeredInOrder("x/a y/b z/a");
 
   expect([
+    recency.answeredWithin(0, 8),
     recency.answeredWithin(0, 9),
-    recency.answeredWithin(0, 10),
-    recency.answeredWithin(10, 20),
-    recency.answeredWithin(20, 29),
+    recency.answeredWithin(10, 19),
+    recency.answeredWithin(20, 28),
     recency.answeredWithin(29, Infinity),
     recency.answeredWithin(30, Infinity),
   ]).toEqual([false, true, true, false, true, false]);
