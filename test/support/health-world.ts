@@ -1,7 +1,7 @@
 import { HealthMonitor } from "../../src/controllers/health-monitor.ts";
 import { DueQueue } from "../../src/core/health/due-queue.ts";
 import { type HealthOptions, healthOptions } from "../../src/core/health/options.ts";
-import type { ProbeTarget } from "../../src/core/health/target.ts";
+import type { ProbeTarget } from "../../src/core/health/state.ts";
 import type { HealthVerdict } from "../../src/core/health/verdicts.ts";
 import { formatIpv4, type Ipv4 } from "../../src/core/net/ipv4.ts";
 import type { Clock, Timer } from "../../src/ports/clock.ts";

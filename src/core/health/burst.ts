@@ -1,38 +1,7 @@
-import type { DueItem } from "./due-queue.ts";
 import type { HealthOptions } from "./options.ts";
-import type { TargetState } from "./target.ts";
+import type { Burst, TargetState } from "./state.ts";
 
-/**
- * The quick probes that confirm or clear one suspicion. The suspect gets every round, the others each round until they answered.
- *
- *     start   +25 ms   +50 ms   +75 ms (seenUntilMs)   +100 ms    +200 ms
- *     round 1 round 2  round 3  round 4                round 5    verdict
- *     └─ others' answers to probes sent here prove ─┘
- *        that we could see
- *
- * Why not later: an interruption of ours that ends about the last round could let another's answer in, while the suspect is not asked again. So
- * the suspect was asked once more, one gap of the burst later, than anything that counts; round trips may differ by that gap.
- */
-export interface Burst extends DueItem {
-  readonly kind: "burst";
-  readonly suspect: TargetState;
-  /** The suspect is down already by another's word: the burst only asks who could take over. */
-  readonly forced: boolean;
-  /** Its stand-ins and one more node. */
-  readonly others: readonly TargetState[];
-  readonly startMs: number;
-  rounds: number;
-  lastSentMs: number;
-  /** When the round before the last one was sent. */
-  seenUntilMs: number;
-  /** Those of `others` that answered a probe sent since the start. */
-  readonly answered: Set<string>;
-  /** When the first of the answered probes was sent. */
-  firstAnsweredSentMs: number;
-  /** Concluded, or cleared: whatever is still scheduled for it is void. */
-  over: boolean;
-}
-
+/** Starts a burst with the round at `nowMs`; whom it asks is said by `nextRound`. */
 export function newBurst(
   suspect: TargetState,
   others: readonly TargetState[],

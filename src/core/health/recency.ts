@@ -1,4 +1,4 @@
-import type { TargetState } from "./target.ts";
+import type { TargetState } from "./state.ts";
 
 interface Link {
   readonly target: TargetState;

@@ -1,16 +1,8 @@
-import { type Burst, closeBurst, creditBursts, newBurst } from "./burst.ts";
+import { closeBurst, creditBursts, newBurst } from "./burst.ts";
 import type { HealthOptions } from "./options.ts";
 import { Recency } from "./recency.ts";
-import {
-  countAnswer,
-  countLoss,
-  entryOf,
-  markDown,
-  markUnmeasured,
-  newTarget,
-  type ProbeTarget,
-  type TargetState,
-} from "./target.ts";
+import type { Burst, ProbeTarget, TargetState } from "./state.ts";
+import { countAnswer, countLoss, entryOf, markDown, markUnmeasured, newTarget } from "./target.ts";
 import type { HealthSnapshot, NodeHealthEntry } from "./view.ts";
 
 /**

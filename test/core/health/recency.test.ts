@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 
 import { Recency } from "../../../src/core/health/recency.ts";
-import { newTarget, type TargetState } from "../../../src/core/health/target.ts";
+import type { TargetState } from "../../../src/core/health/state.ts";
+import { newTarget } from "../../../src/core/health/target.ts";
 import type { NodeHealth } from "../../../src/core/health/view.ts";
 import { targetsOf } from "../../support/health-world.ts";
 
