@@ -513,26 +513,29 @@ describe("route tables", () => {
     ]);
   });
 
-  it("show the static route where a propagated one has the same destination, in whatever order", async () => {
-    const propagated: Route = {
-      DestinationCidrBlock: "100.64.0.0/20",
-      GatewayId: "vgw-1",
-      State: "active",
-      Origin: "EnableVgwRoutePropagation",
-    };
-    const fixed: Route = {
-      DestinationCidrBlock: "100.64.0.0/20",
-      NetworkInterfaceId: "eni-1",
-      State: "active",
-    };
+  it.for(["EnableVgwRoutePropagation", "Advertisement"] as const)(
+    "show the static route where one by %s has the same destination, in whatever order",
+    async (Origin) => {
+      const learned: Route = {
+        DestinationCidrBlock: "100.64.0.0/20",
+        GatewayId: "vgw-1",
+        State: "active",
+        Origin,
+      };
+      const fixed: Route = {
+        DestinationCidrBlock: "100.64.0.0/20",
+        NetworkInterfaceId: "eni-1",
+        State: "active",
+      };
 
-    const tables = await seen(table("1", [propagated, fixed]), table("2", [fixed, propagated]));
+      const tables = await seen(table("1", [learned, fixed]), table("2", [fixed, learned]));
 
-    expect(tables.map(({ routes }) => routes.map(({ target }) => target))).toEqual([
-      [{ kind: "interface", id: "eni-1" }],
-      [{ kind: "interface", id: "eni-1" }],
-    ]);
-  });
+      expect(tables.map(({ routes }) => routes.map(({ target }) => target))).toEqual([
+        [{ kind: "interface", id: "eni-1" }],
+        [{ kind: "interface", id: "eni-1" }],
+      ]);
+    },
+  );
 
   it("show the main association and live subnet associations only", async () => {
     const tables = await seen(
