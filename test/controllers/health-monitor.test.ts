@@ -232,6 +232,55 @@ describe("our own trouble", () => {
     expect(world.take().slice(0, 3)).toEqual(["blind", "sighted", "down g (w)"]);
   });
 
+  it("does not take the answers of its own machine for a sign that it can see", () => {
+    const world = settled([
+      { host: "g", role: "gateway", standIns: ["me", "s"] },
+      { host: "me", zone: "b", role: "gateway", own: true },
+      { host: "s" },
+    ]);
+    expect(interrupt(world, ["g", "s"], 10_000, 3_000)).toEqual(["blind", "sighted"]);
+    world.silent.add("g");
+    world.run(750);
+
+    expect(world.take()).toEqual(["down g (me, s)"]);
+  });
+
+  it("asks the monitor's environment which address is its own", () => {
+    const clock = new InstantClock();
+    const told: string[] = [];
+    const targets = targetsOf([{ host: "g", role: "gateway", standIns: ["me"] }, { host: "me" }]);
+    const [g, me] = targets;
+    const monitor = new HealthMonitor({
+      prober: {
+        probe: (address, listener) => {
+          if (address !== g?.address || clock.monotonic() < 5_000) {
+            listener(ANSWER);
+          }
+        },
+        settle: (callback) => void callback(),
+        close: () => undefined,
+      },
+      clock,
+      log: new ListLogger(),
+      options: healthOptions(),
+      onVerdict: ({ kind }) => void told.push(kind),
+      isOwn: (address) => address === me?.address,
+    });
+    monitor.setTargets(targets);
+    monitor.start();
+    clock.run(10_000);
+
+    expect(told).toEqual(["up", "up", "blind"]);
+  });
+
+  it("is blind when it can send to nobody but its own machine", () => {
+    const world = settled([{ host: "g", role: "gateway" }, { host: "me", own: true }, { host: "s" }]);
+    world.unsendable.add("g").add("s");
+    world.run(3_000);
+
+    expect(world.take()).toEqual(["blind"]);
+  });
+
   it("does not declare the only node of a cluster dead", () => {
     const world = settled([{ host: "g", role: "gateway" }]);
     world.silent.add("g");
