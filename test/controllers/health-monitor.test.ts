@@ -433,6 +433,27 @@ describe("answers", () => {
     expect(world.take()).toEqual([]);
   });
 
+  it("clears a suspicion by an answer that settling brings in at the very end of the burst", () => {
+    const world = settled();
+    world.prober.settleMs = 5;
+    let bursts = 0;
+    world.prober.fate = (host) => {
+      if (host !== "g") {
+        return { afterMs: 0.5, outcome: ANSWER };
+      }
+      const suspect = world.health("g") === "suspect";
+      bursts += suspect ? 1 : 0;
+      // The last probe of the first burst is answered after 102 ms, when its time is over and the socket is being read.
+      return suspect && bursts === 5 ? { afterMs: 102, outcome: ANSWER } : "silence";
+    };
+    world.run(750);
+    expect(bursts).toBeGreaterThanOrEqual(5);
+    expect(world.take()).toEqual([]);
+    world.run(1_000);
+
+    expect(world.take()).toEqual(["down g (s, w)"]);
+  });
+
   it("treats an ICMP error as silence, no sooner and no later", () => {
     const world = settled();
     const fromMs = world.clock.monotonic();
@@ -576,7 +597,7 @@ describe("targets", () => {
       throw new Error("three targets were made");
     }
     world.monitor.setTargets([s]);
-    world.unsendable.add("g");
+    world.prober.arrives = (host) => host !== "w";
     world.run(1_000);
 
     expect([...world.monitor.snapshot().nodes]).toEqual([
