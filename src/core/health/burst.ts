@@ -47,7 +47,7 @@ export function creditBursts(target: TargetState, sentMs: number): void {
     const burst = awaitedBy[index];
     if (burst !== undefined && sentMs >= burst.startMs) {
       burst.answered.add(target.host);
-      burst.firstAnsweredSentMs = Math.min(burst.firstAnsweredSentMs, sentMs);
+      burst.firstAnsweredSentMs = Math.min(burst.firstAnsweredSentMs, target.own ? Infinity : sentMs);
       awaitedBy.splice(index, 1);
     }
   }
