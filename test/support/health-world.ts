@@ -1,7 +1,7 @@
 import { HealthMonitor } from "../../src/controllers/health-monitor.ts";
 import { DueQueue } from "../../src/core/health/due-queue.ts";
 import { type HealthOptions, healthOptions } from "../../src/core/health/options.ts";
-import type { ProbeTarget } from "../../src/core/health/target.ts";
+import type { ProbeTarget } from "../../src/core/health/state.ts";
 import type { HealthVerdict } from "../../src/core/health/verdicts.ts";
 import { formatIpv4, type Ipv4 } from "../../src/core/net/ipv4.ts";
 import type { Clock, Timer } from "../../src/ports/clock.ts";
@@ -78,6 +78,10 @@ export class FateProber implements Prober {
   /** Probes sent; `sent` stays empty while `record` is off. */
   count = 0;
   record = true;
+  /** How long settling takes. */
+  settleMs = 0;
+  /** Whether what comes back from a host now reaches us. */
+  arrives: (host: string) => boolean = () => true;
   /** Called by `settle` first: delivers what lies in the buffer. */
   onSettle: () => void = () => undefined;
 
@@ -99,13 +103,21 @@ export class FateProber implements Prober {
       this.sent.push({ host, atMs: this.#clock.monotonic() });
     }
     if (fate !== "silence") {
-      this.#clock.setTimer(fate.afterMs, () => listener(fate.outcome));
+      this.#clock.setTimer(fate.afterMs, () => {
+        if (this.arrives(host)) {
+          listener(fate.outcome);
+        }
+      });
     }
   }
 
   settle(callback: () => void | Promise<void>): void {
     this.onSettle();
-    void callback();
+    if (this.settleMs > 0) {
+      this.#clock.setTimer(this.settleMs, callback);
+    } else {
+      void callback();
+    }
   }
 
   close(): void {
