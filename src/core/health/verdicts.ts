@@ -237,9 +237,17 @@ export class HealthVerdicts {
       for (const target of this.#targets.values()) {
         nodes.set(target.host, entryOf(target));
       }
-      this.#snapshot = { blind: this.#blind, nodes };
+      const confirmed = (standIn: string, dead: string) => this.#confirmed(standIn, dead);
+      this.#snapshot = { blind: this.#blind, nodes, confirmed };
     }
     return this.#snapshot;
+  }
+
+  #confirmed(standIn: string, dead: string): boolean {
+    const { burst, burstIntervalMs, burstTimeoutMs } = this.#options;
+    const downMs = this.#targets.get(dead)?.wentDownMs ?? -Infinity;
+    const answeredSentMs = this.#targets.get(standIn)?.answeredSentMs ?? -Infinity;
+    return answeredSentMs >= downMs - ((burst - 1) * burstIntervalMs + burstTimeoutMs);
   }
 
   #add(target: ProbeTarget): TargetState {
