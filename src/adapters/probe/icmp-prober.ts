@@ -106,8 +106,8 @@ class IcmpProber implements Prober {
         error,
       );
     }
-    // net-ping stops reading while nothing is asked, and other programs' ICMP then fills the buffer: our next answer would be dropped. One more
-    // request than there are keeps it reading.
+    // net-ping stops reading while nothing is asked. Other programs' ICMP then fills the buffer, and the next answer may find no room. One request
+    // more than there are keeps it reading.
     session.reqsPending += 1;
     const requests: Requests = {
       id: session.sessionId,
