@@ -108,12 +108,8 @@ function readBlockMask(findings: Findings, value: unknown, place: string, cidr: 
   if (typeof value !== "number" || !Number.isInteger(value)) {
     refuse(findings, place, `expected a whole number, found ${kindOf(value)}`);
   } else if (value < length || value > 32) {
-    const network = cidr === undefined ? "the network" : cidr;
-    refuse(
-      findings,
-      place,
-      `a block_mask of ${value} does not fit ${network}: it must be ${length} (the network's own length) to 32`,
-    );
+    const lowest = cidr === undefined ? "the network's own length" : `${length} (the length of ${cidr})`;
+    refuse(findings, place, `a block_mask of ${value} is not possible: it must be ${lowest} to 32`);
   } else {
     return value;
   }

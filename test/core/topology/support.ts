@@ -93,6 +93,41 @@ export function documentOf(
   hostsOf: (leaf: GroupSpec) => readonly GroupDocument[] = () => [],
 ): GroupDocument {
   const { name, assignment, routing, dummy, children } = root;
-  const groups = children.length === 0 ? hostsOf(root) : children.map((child) => documentOf(child, hostsOf));
+  const inside = (child: GroupSpec) => documentOf({ ...child, dummy: dummy || child.dummy }, hostsOf);
+  const groups = children.length === 0 ? hostsOf(root) : children.map(inside);
   return { name, assignment, routing, dummy, groups };
 }
+
+/** Three networks that do not overlap and are wide enough for every tree of `specs`. */
+const NETWORKS = [
+  { name: "ten", cidr: "10.0.0.0/8" },
+  { name: "private", cidr: "172.16.0.0/12", block_mask: 30, tenants: ["a", "b"] },
+  { name: "small", cidr: "192.168.0.0/16", block_mask: 32, tenants: ["*"] },
+];
+
+/** Valid documents: up to three networks in up to three topologies, with hosts in some leaves. */
+export const documents: fc.Arbitrary<unknown> = fc
+  .record({
+    entries: fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 3, maxLength: 3 }),
+    maps: fc.tuple(specs, specs, specs),
+    hosts: fc.infiniteStream(fc.nat(2)),
+  })
+  .map(({ entries, maps, hosts }) => {
+    let count = 0;
+    const hostsOf = ({ dummy }: GroupSpec): readonly GroupDocument[] =>
+      dummy
+        ? []
+        : Array.from({ length: hosts.next().value ?? 0 }, () => {
+            count += 1;
+            return {
+              name: `host-${count}`,
+              ip: `198.18.${count >> 8}.${count & 255}`,
+              assignment: { n: `${count}` },
+            };
+          });
+    const topologies = [...new Set(entries)].map((entry) => ({
+      networks: NETWORKS.filter((_, index) => entries[index] === entry).map(({ name }) => name),
+      map: (maps[entry] ?? []).map((root) => documentOf(root, hostsOf)),
+    }));
+    return { networks: NETWORKS, topologies };
+  });
