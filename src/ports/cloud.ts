@@ -37,9 +37,17 @@ export type Admit = (action: CloudAction) => Promise<void>;
  *     INTERFACE_NOT_FOUND     not-found   the interface vanished (target, or source/dest check)
  *     ROUTE_LIMIT_EXCEEDED    exhausted   the table is full
  *     ROUTE_REFUSED           invalid     EC2 refuses this route for good (inside the VPC's CIDR, several interfaces …)
+ *     VPC_NOT_FOUND           not-found   describe, and there is no such VPC in this region
+ *     CLOUD_CONFLICT          conflict    something else changes the object now, or something depends on it
  *     CLOUD_UNAUTHORIZED      invalid     IAM says no; the message names action and resource
+ *     CLOUD_UNAUTHENTICATED   invalid     no credentials, or they are expired or wrong
+ *     CLOUD_REFUSED           invalid     EC2 refuses the call for another reason; its own code is in the message
  *     CLOUD_THROTTLED         transient   RequestLimitExceeded after the adapter's own repeats
  *     CLOUD_UNAVAILABLE       transient   network errors, time-outs, 5xx after the adapter's own repeats
+ *     CLOUD_UNREADABLE        transient   describe, and the answer is incomplete or not to be understood: nothing may be planned on it
+ *
+ * A failed write carries `details.outcomeUnknown`: true when one of its attempts may have taken effect all the same (its answer was lost).
+ * It is set on ROUTE_EXISTS and ROUTE_NOT_FOUND too: then the state found may be this very write's doing. Read the table again.
  */
 export interface Cloud {
   /** Reads everything that a pass needs, in at most three paged Describe calls when nothing new turned up. */

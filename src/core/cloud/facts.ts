@@ -58,6 +58,11 @@ export interface CloudFacts {
   readonly region: string;
   readonly vpcCidrs: readonly Cidr[];
   readonly instances: readonly CloudInstance[];
+  /**
+   * Ids of instances that exist but whose description could not be read. `instances` holds what was last known of each, or nothing: such an
+   * instance must never be taken for absent.
+   */
+  readonly unreadableInstanceIds?: readonly string[];
   readonly subnets: readonly CloudSubnet[];
   readonly routeTables: readonly CloudRouteTable[];
 }

@@ -28,11 +28,17 @@ const EXAMPLES = [
 ];
 
 const textOf = (file: string) => readFileSync(`${FOLDER}/${file}`, "utf8");
-const topologyOf = (file: string): Topology => read(JSON.parse(stripComments(textOf(file))));
+const parse = (text: string): Topology => read(JSON.parse(stripComments(text)));
+const topologyOf = (file: string): Topology => parse(textOf(file));
 
-/** What a file states: lines `# expect: GROUP CIDR`. GROUP: the names from the top, with slashes; `[index]` where there is no name. */
-function statedBy(file: string): readonly string[] {
-  return [...textOf(file).matchAll(/^# expect: (.+)$/gm)].map((match) => match[1] ?? "");
+/** The documents of the user's guide. */
+const inGuide = [...readFileSync("docs/topology.md", "utf8").matchAll(/^```json\n([^`]+)^```$/gm)].map(
+  (match) => match[1] ?? "",
+);
+
+/** What a text states: comments `# expect: GROUP CIDR`. GROUP: the names from the top, with slashes; `[index]` where there is no name. */
+function statedBy(text: string): readonly string[] {
+  return [...text.matchAll(/# expect: (.+)$/gm)].map((match) => match[1] ?? "");
 }
 
 interface Line {
@@ -61,12 +67,7 @@ describe("the examples of the manual", () => {
   });
 
   it.for(EXAMPLES)("%s gives the ranges that it states, and no leaf that it does not", (file) => {
-    const lines = topologyOf(file).networks.flatMap(linesOf);
-    const stated = statedBy(file);
-
-    expect(stated.length).toBeGreaterThan(0);
-    expect(stated.filter((line) => !lines.some(({ text }) => text === line))).toEqual([]);
-    expect(lines.filter(({ text, isLeaf }) => isLeaf && !stated.includes(text))).toEqual([]);
+    expect(differences(textOf(file))).toEqual([]);
   });
 
   it.for(EXAMPLES)("%s is read without a warning", (file) => {
@@ -107,3 +108,23 @@ describe("the examples of the manual", () => {
     ]);
   });
 });
+
+describe("the documents of the user's guide", () => {
+  it("give the ranges that they state, and no leaf that they do not", () => {
+    expect(inGuide.length).toBeGreaterThan(1);
+    expect(inGuide.flatMap(differences)).toEqual([]);
+  });
+});
+
+/** Where a document and what it states differ; empty when each stated range is given and each leaf is stated. */
+function differences(text: string): readonly string[] {
+  const lines = parse(text).networks.flatMap(linesOf);
+  const stated = statedBy(text);
+  const wrong = stated.filter((line) => !lines.some((actual) => actual.text === line));
+  const missing = lines.filter((line) => line.isLeaf && !stated.includes(line.text));
+  return [
+    ...wrong.map((line) => `states ${line}`),
+    ...missing.map((line) => `does not state ${line.text}`),
+    ...(stated.length === 0 ? ["states nothing"] : []),
+  ];
+}

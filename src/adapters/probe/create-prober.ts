@@ -1,0 +1,17 @@
+import type { Prober } from "../../ports/prober.ts";
+import { createIcmpProber } from "./icmp-prober.ts";
+import { createTcpProber } from "./tcp-prober.ts";
+
+export type ProberKind =
+  | { readonly kind: "icmp" }
+  | { readonly kind: "tcp"; readonly port: number; readonly maxSockets?: number };
+
+/** The prober that the settings ask for. Throws what `createIcmpProber` and `createTcpProber` throw. */
+export async function createProber(settings: ProberKind): Promise<Prober> {
+  switch (settings.kind) {
+    case "icmp":
+      return createIcmpProber();
+    case "tcp":
+      return createTcpProber(settings);
+  }
+}

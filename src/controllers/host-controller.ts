@@ -1,0 +1,137 @@
+import type { CloudFacts, CloudInstance } from "../core/cloud/facts.ts";
+import { discoverHosts, labelsOf, type DiscoveredHost } from "../core/instances/host-from-instance.ts";
+import type { Ipv4 } from "../core/net/ipv4.ts";
+import type { HostOrigin } from "../core/topology/topology.ts";
+import type { Logger } from "../ports/logger.ts";
+
+/** A host goes when its instance was missing from this many looks at the VPC in a row (decision 10). */
+const ABSENT_PASSES = 2;
+
+interface RegisteredHost {
+  readonly name: string;
+  readonly ip: Ipv4;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly origin: HostOrigin;
+}
+
+/** What we need of the addressing side. */
+export interface HostRegistry {
+  hosts(): { readonly hosts: readonly RegisteredHost[] };
+  addHost(
+    host: { name: string; ip: Ipv4; tags: Readonly<Record<string, string>>; origin: "cloud" },
+    signal: AbortSignal,
+  ): Promise<void>;
+  setLabels(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
+  removeHost(name: string, signal: AbortSignal): Promise<void>;
+}
+
+export interface HostControllerOptions {
+  readonly registry: HostRegistry;
+  readonly log: Logger;
+  /** Register the instances that carry all of these tags; empty: register none. */
+  readonly hostTags: readonly { readonly key: string; readonly value: string }[];
+}
+
+/**
+ * Brings what EC2 knows of instances to the hosts: registers those with the wanted tags, fills in the labels that placement reads, and removes a host that it had
+ * registered itself when the instance is terminated, or absent twice in a row. Hosts from elsewhere are labelled only.
+ */
+export class HostController {
+  readonly #options: HostControllerOptions;
+  readonly #absent = new Map<string, number>();
+  readonly #refused = new Map<string, string>();
+
+  constructor(options: HostControllerOptions) {
+    this.#options = options;
+  }
+
+  /** Hosts that could not be registered or labelled, with the reason; tried again in each pass. */
+  refused(): ReadonlyMap<string, string> {
+    return this.#refused;
+  }
+
+  /** One look at the instances. A host that is refused does not stop the others. */
+  async reconcile(facts: CloudFacts, signal: AbortSignal): Promise<void> {
+    const { registry, hostTags, log } = this.#options;
+    const owners = ownersByAddress(facts);
+    const discovered = hostTags.length === 0 ? [] : discoverHosts(facts, hostTags);
+    const known = registry.hosts().hosts;
+    const byAddress = new Map(known.map((host) => [host.ip, host]));
+    for (const host of discovered) {
+      if (!byAddress.has(host.ip)) {
+        await this.#attempt(host.name, () => this.#register(host, signal));
+      }
+    }
+    for (const host of known) {
+      const instance = owners.get(host.ip);
+      if (instance !== undefined) {
+        this.#absent.delete(host.name);
+        const labels = merged(host, labelsOf(instance, host.ip, facts.region));
+        if (labels !== undefined) {
+          await this.#attempt(host.name, () => registry.setLabels(host.name, labels, signal));
+        }
+      } else if (host.origin === "cloud") {
+        const passes = (this.#absent.get(host.name) ?? 0) + 1;
+        this.#absent.set(host.name, passes);
+        if (passes >= ABSENT_PASSES || isTerminated(host.ip, facts)) {
+          log.warn({ host: host.name, ip: host.ip }, "the instance of a host is gone, the host is removed");
+          await this.#attempt(host.name, () => registry.removeHost(host.name, signal));
+          this.#absent.delete(host.name);
+        }
+      }
+    }
+  }
+
+  async #register({ name, ip, tags, instanceId }: DiscoveredHost, signal: AbortSignal): Promise<void> {
+    await this.#options.registry.addHost({ name, ip, tags, origin: "cloud" }, signal);
+    this.#options.log.info({ host: name, ip, instanceId }, "host registered");
+  }
+
+  async #attempt(host: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      this.#refused.delete(host);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (this.#refused.get(host) !== reason) {
+        this.#options.log.warn({ host, err: error }, "a host could not be brought up to date");
+      }
+      this.#refused.set(host, reason);
+    }
+  }
+}
+
+/** The labels with what EC2 knows filled in, or `undefined` when nothing changes. The subnet is always EC2's word, the rest only where it is missing. */
+function merged(
+  host: RegisteredHost,
+  labels: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> | undefined {
+  const subnet = labels["romana.io/subnet-id"];
+  const result = {
+    ...labels,
+    ...host.tags,
+    ...(subnet === undefined ? {} : { "romana.io/subnet-id": subnet }),
+  };
+  const same = Object.entries(result).every(([key, value]) => host.tags[key] === value);
+  return same ? undefined : result;
+}
+
+/** Living instances by each of their addresses. */
+function ownersByAddress(facts: CloudFacts): ReadonlyMap<Ipv4, CloudInstance> {
+  return new Map(
+    facts.instances
+      .filter(({ state }) => state !== "terminated" && state !== "shutting-down")
+      .flatMap((instance) =>
+        instance.interfaces.flatMap(({ addresses }) =>
+          addresses.map((address) => [address, instance] as const),
+        ),
+      ),
+  );
+}
+
+function isTerminated(address: Ipv4, facts: CloudFacts): boolean {
+  return facts.instances.some(
+    ({ state, interfaces }) =>
+      state === "terminated" && interfaces.some(({ addresses }) => addresses.includes(address)),
+  );
+}

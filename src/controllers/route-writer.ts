@@ -1,0 +1,172 @@
+import { TokenBucket, type TokenBucketOptions } from "../core/cloud/token-bucket.ts";
+import { NetworkError } from "../core/errors.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Admit, Cloud, CloudAction, RouteWrite } from "../ports/cloud.ts";
+
+/** What became of one write. `superseded`: a later decision about the same route took its place before it was sent. */
+export type WriteResult =
+  | { readonly kind: "done" }
+  | { readonly kind: "superseded" }
+  | { readonly kind: "failed"; readonly error: NetworkError };
+
+export interface RouteWriterOptions {
+  readonly cloud: Cloud;
+  readonly clock: Clock;
+  /** One bucket of this size per EC2 action. */
+  readonly bucket: TokenBucketOptions;
+  /** Bulk writes in flight at once; failover has as many again of its own. */
+  readonly concurrency: number;
+  /** Called before every attempt; throws when we may not write any more (we no longer lead, we shut down). */
+  readonly mayWrite: () => void;
+}
+
+interface Job {
+  readonly key: string;
+  readonly epoch: number;
+  readonly urgent: boolean;
+  readonly perform: (admit: Admit, signal: AbortSignal) => Promise<void>;
+  readonly signal: AbortSignal;
+  readonly settle: (result: WriteResult) => void;
+}
+
+const SUPERSEDED = new NetworkError(
+  "conflict",
+  "WRITE_SUPERSEDED",
+  "a later decision about the same route came first",
+);
+
+/**
+ * Sends writes to EC2 within a budget: a token bucket per action, of which bulk work leaves a reserve to failover; failover ahead of everything that waits,
+ * in slots of its own; at most one write per route in flight, the latest decision wins.
+ *
+ *     pass ──► bulk queue ────► 8 slots ──► token (leaves 20) ─┐
+ *                                                              ├─► EC2
+ *     failover ──► urgent queue ► 8 slots ──► token (any) ─────┘
+ */
+export class RouteWriter {
+  readonly #options: RouteWriterOptions;
+  readonly #buckets = new Map<CloudAction, TokenBucket>();
+  readonly #urgent: Job[] = [];
+  readonly #bulk: Job[] = [];
+  readonly #inFlight = new Map<string, Job>();
+  readonly #latest = new Map<string, number>();
+  #urgentActive = 0;
+  #bulkActive = 0;
+
+  constructor(options: RouteWriterOptions) {
+    this.#options = options;
+  }
+
+  /** Writes one route. `epoch` orders decisions: a write of an older one than was already asked for about the same route is superseded. Never rejects. */
+  write(write: RouteWrite, urgent: boolean, epoch: number, signal: AbortSignal): Promise<WriteResult> {
+    return this.#submit(`${write.routeTableId} ${write.destination}`, urgent, epoch, signal, (admit, abort) =>
+      this.#options.cloud.writeRoute(write, admit, abort),
+    );
+  }
+
+  /** Turns an interface's Source/Dest check off. Never rejects. */
+  disableSourceDestCheck(interfaceId: string, epoch: number, signal: AbortSignal): Promise<WriteResult> {
+    return this.#submit(interfaceId, false, epoch, signal, (admit, abort) =>
+      this.#options.cloud.disableSourceDestCheck(interfaceId, admit, abort),
+    );
+  }
+
+  /** Writes that wait or are in flight. */
+  get pending(): number {
+    return this.#urgent.length + this.#bulk.length + this.#inFlight.size;
+  }
+
+  #submit(
+    key: string,
+    urgent: boolean,
+    epoch: number,
+    signal: AbortSignal,
+    perform: Job["perform"],
+  ): Promise<WriteResult> {
+    const { promise, resolve } = Promise.withResolvers<WriteResult>();
+    if ((this.#latest.get(key) ?? -1) > epoch) {
+      resolve({ kind: "superseded" });
+      return promise;
+    }
+    this.#latest.set(key, epoch);
+    for (const queue of [this.#urgent, this.#bulk]) {
+      const index = queue.findIndex((job) => job.key === key);
+      if (index >= 0) {
+        queue.splice(index, 1).forEach((job) => job.settle({ kind: "superseded" }));
+      }
+    }
+    (urgent ? this.#urgent : this.#bulk).push({ key, epoch, urgent, perform, signal, settle: resolve });
+    this.#pump();
+    return promise;
+  }
+
+  #pump(): void {
+    const { concurrency } = this.#options;
+    for (;;) {
+      const job =
+        (this.#urgentActive < concurrency ? this.#next(this.#urgent) : undefined) ??
+        (this.#bulkActive < concurrency && this.#urgent.length === 0 ? this.#next(this.#bulk) : undefined);
+      if (job === undefined) {
+        return;
+      }
+      void this.#run(job);
+    }
+  }
+
+  /** The first that waits whose route has no write in flight. */
+  #next(queue: Job[]): Job | undefined {
+    const index = queue.findIndex(({ key }) => !this.#inFlight.has(key));
+    return index < 0 ? undefined : queue.splice(index, 1)[0];
+  }
+
+  async #run(job: Job): Promise<void> {
+    this.#inFlight.set(job.key, job);
+    this.#count(job, 1);
+    try {
+      await job.perform((action) => this.#admit(job, action), job.signal);
+      job.settle({ kind: "done" });
+    } catch (error) {
+      job.settle(
+        error === SUPERSEDED ? { kind: "superseded" } : { kind: "failed", error: asNetworkError(error) },
+      );
+    } finally {
+      this.#inFlight.delete(job.key);
+      this.#count(job, -1);
+      this.#pump();
+    }
+  }
+
+  async #admit(job: Job, action: CloudAction): Promise<void> {
+    const { clock, bucket: size, mayWrite } = this.#options;
+    const bucket = this.#buckets.get(action) ?? new TokenBucket(size);
+    this.#buckets.set(action, bucket);
+    for (;;) {
+      job.signal.throwIfAborted();
+      if ((this.#latest.get(job.key) ?? job.epoch) > job.epoch) {
+        throw SUPERSEDED;
+      }
+      mayWrite();
+      const waitMs = bucket.take(clock.monotonic(), job.urgent);
+      if (waitMs === 0) {
+        return;
+      }
+      await clock.sleep(waitMs, job.signal);
+    }
+  }
+
+  #count(job: Job, step: 1 | -1): void {
+    if (job.urgent) {
+      this.#urgentActive += step;
+    } else {
+      this.#bulkActive += step;
+    }
+  }
+}
+
+function asNetworkError(error: unknown): NetworkError {
+  if (error instanceof NetworkError) {
+    return error;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new NetworkError("transient", "WRITE_FAILED", `the write did not end: ${message}`, {}, error);
+}

@@ -1,0 +1,64 @@
+import type { SourceDestCheckOperation } from "../core/instances/plan-source-dest-check.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { Setbacks } from "./backoff.ts";
+import type { RouteWriter } from "./route-writer.ts";
+
+/** How long after a call a Describe may still show the check on. */
+const CONSISTENCY_MS = 5000;
+
+export interface SourceDestChecksOptions {
+  readonly writer: RouteWriter;
+  readonly setbacks: Setbacks;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Turns Source/Dest checks off, interface by interface; what is refused waits for its own next try. */
+export class SourceDestChecks {
+  readonly #options: SourceDestChecksOptions;
+  readonly #turnedOffAt = new Map<string, number>();
+
+  constructor(options: SourceDestChecksOptions) {
+    this.#options = options;
+  }
+
+  async execute(
+    operations: readonly SourceDestCheckOperation[],
+    epoch: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly done: number; readonly failed: number }> {
+    const { clock, setbacks } = this.#options;
+    const now = clock.monotonic();
+    for (const [interfaceId, at] of this.#turnedOffAt) {
+      if (at <= now - CONSISTENCY_MS) {
+        this.#turnedOffAt.delete(interfaceId);
+      }
+    }
+    const ready = operations.filter(
+      ({ interfaceId }) => !setbacks.waits(interfaceId, now) && !this.#turnedOffAt.has(interfaceId),
+    );
+    const results = await Promise.all(ready.map((operation) => this.#turnOff(operation, epoch, signal)));
+    return {
+      done: results.filter((kind) => kind === "done").length,
+      failed: results.filter((kind) => kind === "failed").length,
+    };
+  }
+
+  async #turnOff({ interfaceId, host }: SourceDestCheckOperation, epoch: number, signal: AbortSignal) {
+    const { writer, setbacks, clock, log } = this.#options;
+    const result = await writer.disableSourceDestCheck(interfaceId, epoch, signal);
+    if (result.kind === "done") {
+      setbacks.succeeded(interfaceId);
+      this.#turnedOffAt.set(interfaceId, clock.monotonic());
+      log.info({ host, eniId: interfaceId }, "source/dest check turned off");
+    } else if (result.kind === "failed") {
+      const { attempts } = setbacks.failed(interfaceId, result.error, clock.monotonic());
+      log.warn(
+        { host, eniId: interfaceId, err: result.error, attempts },
+        "source/dest check could not be turned off",
+      );
+    }
+    return result.kind;
+  }
+}

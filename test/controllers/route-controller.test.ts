@@ -1,0 +1,306 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
+import { parseCidr } from "../../src/core/net/cidr.ts";
+import { SmallRegion } from "../support/region.ts";
+
+const LEAVES = ["100.104.0.0/16", "100.105.0.0/16", "100.96.0.0/16", "100.97.0.0/16"];
+const never = new AbortController().signal;
+
+describe("a controller on a region", () => {
+  let region: SmallRegion;
+  beforeEach(() => {
+    region = new SmallRegion();
+  });
+  afterEach(async () => {
+    await region.stop();
+  });
+
+  async function settled() {
+    const controller = await region.controller();
+    controller.start();
+    await region.clock.runFor(10_000);
+    return controller;
+  }
+
+  it("writes each group's prefix into every table, with one call each, and turns every check off", async () => {
+    await settled();
+
+    expect(region.tables.map((table) => region.prefixes(table))).toEqual([LEAVES, LEAVES]);
+    expect(region.writes()).toBe(8);
+    expect(region.ec2.calls()["ModifyNetworkInterfaceAttribute"]).toBe(6);
+    expect(region.checksOn()).toEqual([]);
+  });
+
+  it("writes nothing more once all is right, and then describes with three calls a pass or less", async () => {
+    await settled();
+    const before = region.ec2.calls();
+    await region.clock.runFor(300_000);
+    const after = region.ec2.calls();
+    const describes = Object.keys(after)
+      .filter((action) => action.startsWith("Describe"))
+      .reduce((sum, action) => sum + (after[action] ?? 0) - (before[action] ?? 0), 0);
+
+    const passes = (after["DescribeInstances"] ?? 0) - (before["DescribeInstances"] ?? 0);
+
+    expect(region.writes()).toBe(8);
+    expect(passes).toBeGreaterThanOrEqual(9);
+    expect(describes).toBeLessThanOrEqual(3 * passes);
+  });
+
+  it("puts back within one pass what somebody deletes, changes or turns on", async () => {
+    await settled();
+    const table = region.tables[0] ?? "";
+    const right = region.routes(table);
+    await region.clock.runFor(60_000);
+    region.region.deleteRoute(table, parseCidr("100.96.0.0/16"));
+    region.region.replaceRoute(table, parseCidr("100.97.0.0/16"), {
+      kind: "interface",
+      id: region.instances.get("b3")?.eni ?? "",
+    });
+    region.region.setSourceDestCheck(region.instances.get("a2")?.eni ?? "", true);
+    await region.clock.runFor(33_000);
+
+    expect(region.routes(table)).toEqual(right);
+    expect(region.checksOn()).toEqual([]);
+  });
+
+  it("moves a dead node's routes in every table at once, without asking EC2 first", async () => {
+    const controller = await settled();
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const standIn = dead === "a1" ? "a2" : "a1";
+    const describes = region.ec2.calls()["DescribeInstances"];
+    region.health.states.set(dead, "down");
+    const started = region.clock.monotonic();
+    await region.clock.runUntilSettled(controller.failOver(dead, new Set([standIn])));
+
+    expect(region.clock.monotonic() - started).toBeLessThan(300);
+    expect(region.ec2.calls()["DescribeInstances"]).toBe(describes);
+    expect(region.tables.map((table) => region.gatewayOf("100.96.0.0/16", table))).toEqual([
+      standIn,
+      standIn,
+    ]);
+    expect(controller.failovers()).toMatchObject([{ host: dead, moved: 2, failed: 0, stranded: 0 }]);
+  });
+
+  it("moves nothing to a stand-in that did not answer the burst", async () => {
+    const controller = await settled();
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    region.health.states.set(dead, "down");
+    const before = region.routes();
+    await region.clock.runUntilSettled(controller.failOver(dead, new Set(["b1", "b2"])));
+
+    expect(region.routes()).toEqual(before);
+    expect(controller.alarms().map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
+      "no-stand-in 100.96.0.0/16",
+    ]);
+  });
+
+  it("leaves the routes of a group of one where they are, and raises an alarm", async () => {
+    const controller = await settled();
+    region.health.states.set("a3", "down");
+    await region.clock.runUntilSettled(controller.failOver("a3", new Set(["a1", "a2"])));
+    await region.clock.runFor(5000);
+
+    expect(region.gatewayOf("100.97.0.0/16")).toBe("a3");
+    expect(controller.alarms().map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
+      "no-stand-in 100.97.0.0/16",
+    ]);
+  });
+
+  it("gives a recovered node nothing back until a rebalance", async () => {
+    const controller = await settled();
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const standIn = dead === "a1" ? "a2" : "a1";
+    region.health.states.set(dead, "down");
+    await region.clock.runUntilSettled(controller.failOver(dead, new Set([standIn])));
+    region.health.states.set(dead, "up");
+    await region.clock.runFor(120_000);
+    expect(region.gatewayOf("100.96.0.0/16")).toBe(standIn);
+
+    await region.clock.runUntilSettled(controller.rebalance(never));
+    await region.clock.runFor(5000);
+    expect(region.gatewayOf("100.96.0.0/16")).toBe(dead);
+  });
+
+  it("follows an instance that was replaced under the same address", async () => {
+    await settled();
+    const former = region.instances.get("b3");
+    region.region.terminate(former?.id ?? "");
+    region.launch("b3", former?.subnetId ?? "", former?.ip);
+    await region.clock.runFor(33_000);
+
+    expect(region.tables.map((table) => region.gatewayOf("100.105.0.0/16", table))).toEqual(["b3", "b3"]);
+    expect(region.checksOn()).toEqual([]);
+  });
+
+  it("moves the routes of an instance that EC2 says is terminated", async () => {
+    await settled();
+    const dead = region.gatewayOf("100.104.0.0/16") ?? "";
+    region.region.terminate(region.instances.get(dead)?.id ?? "");
+    await region.clock.runFor(35_000);
+
+    expect(region.gatewayOf("100.104.0.0/16")).toBe(dead === "b1" ? "b2" : "b1");
+  });
+
+  it("changes nothing under dry-run, and still shows its plan", async () => {
+    const controller = await region.controller({ dryRun: true });
+    controller.start();
+    await region.clock.runFor(60_000);
+    const plan = await region.clock.runUntilSettled(controller.plan(never));
+
+    expect(region.writes()).toBe(0);
+    expect(region.ec2.calls()["ModifyNetworkInterfaceAttribute"]).toBeUndefined();
+    expect(plan.operations).toHaveLength(8);
+    expect(plan.sourceDestCheck).toHaveLength(6);
+  });
+
+  it("leaves a foreign route alone and says so", async () => {
+    const table = region.tables[0] ?? "";
+    region.region.createRoute(table, parseCidr("100.96.0.0/16"), { kind: "other", id: "nat-1" });
+    const controller = await settled();
+    await region.clock.runFor(60_000);
+
+    expect(region.routes(table)).toContain("100.96.0.0/16 nat-1");
+    expect(controller.alarms().map(({ kind }) => kind)).toEqual(["foreign-route"]);
+    expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
+  });
+
+  it("adopts standing routes after a lost store, without one write", async () => {
+    const first = await settled();
+    await region.clock.runUntilSettled(first.stop());
+    const before = region.routes();
+    const second = await region.controller({}, new MemoryStore({ clock: region.clock }));
+    second.start();
+    await region.clock.runFor(35_000);
+
+    expect(region.routes()).toEqual(before);
+    expect(region.writes()).toBe(8);
+    delete region.groups["100.97.0.0/16"];
+    await region.clock.runUntilSettled(second.reconcile(never));
+    expect(region.prefixes()).toEqual(LEAVES.filter((cidr) => cidr !== "100.97.0.0/16"));
+  });
+
+  it.for([0, 1, 2, 3, 5, 8])(
+    "finishes what a crash after %i writes left behind, and owns it",
+    async (writes) => {
+      const first = await region.controller();
+      first.start();
+      await region.clock.runUntilTrue(() => region.writes() >= writes, 10_000);
+      await region.clock.runUntilSettled(first.stop());
+      const second = await region.controller();
+      second.start();
+      await region.clock.runFor(20_000);
+      expect(region.tables.map((table) => region.prefixes(table))).toEqual([LEAVES, LEAVES]);
+
+      delete region.groups["100.97.0.0/16"];
+      await region.clock.runUntilSettled(second.reconcile(never));
+      expect(region.tables.map((table) => region.prefixes(table).includes("100.97.0.0/16"))).toEqual([
+        false,
+        false,
+      ]);
+    },
+  );
+});
+
+describe("when EC2 says no", () => {
+  let region: SmallRegion;
+  afterEach(async () => {
+    await region.stop();
+  });
+
+  it("waits in its own bucket instead of being throttled, and still writes everything", async () => {
+    region = new SmallRegion();
+    const controller = await region.controller();
+    for (let index = 0; index < 40; index += 1) {
+      region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
+    }
+    controller.start();
+    await region.clock.runFor(60_000);
+
+    expect(region.prefixes()).toHaveLength(44);
+    expect(region.writes()).toBe(88);
+  });
+
+  it("sends a failover ahead of queued bulk work and leaves it tokens", async () => {
+    region = new SmallRegion({ write: { minMs: 100, restMs: 0 } });
+    const controller = await region.controller();
+    controller.start();
+    await region.clock.runFor(10_000);
+    for (let index = 0; index < 90; index += 1) {
+      region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
+    }
+    controller.trigger();
+    await region.clock.runUntilTrue(() => region.prefixes().length > 10, 10_000);
+    const dead = region.gatewayOf("100.104.0.0/16") ?? "";
+    const standIn = dead === "b1" ? "b2" : "b1";
+    region.health.states.set(dead, "down");
+    const started = region.clock.monotonic();
+    await region.clock.runUntilSettled(controller.failOver(dead, new Set([standIn])));
+
+    expect(region.prefixes().length).toBeLessThan(90);
+    expect(region.clock.monotonic() - started).toBeLessThan(200);
+    expect(region.gatewayOf("100.104.0.0/16", region.tables[1])).toBe(standIn);
+  });
+
+  it("plans coarser when a table is full, and does not loop", async () => {
+    region = new SmallRegion();
+    region.region.routeQuota = 3;
+    const controller = await region.controller({ reserve: 0 });
+    controller.start();
+    await region.clock.runFor(30_000);
+    const writes = region.writes();
+    await region.clock.runFor(120_000);
+
+    expect(region.prefixes()).toEqual(["100.104.0.0/16", "100.105.0.0/16", "100.96.0.0/13"]);
+    expect(region.writes()).toBe(writes);
+  });
+
+  it("writes the routes although the checks may not be turned off, and turns them off once it may", async () => {
+    region = new SmallRegion();
+    region.ec2.deny("ModifyNetworkInterfaceAttribute");
+    const controller = await region.controller();
+    controller.start();
+    await region.clock.runFor(60_000);
+    expect(region.prefixes()).toEqual(LEAVES);
+    expect(region.ec2.calls()["ModifyNetworkInterfaceAttribute"]).toBeLessThan(6 * 6);
+    expect(
+      controller
+        .setbacks()
+        .all()
+        .map(({ error }) => error.code),
+    ).toEqual(Array(6).fill("CLOUD_UNAUTHORIZED"));
+
+    region.ec2.allow("ModifyNetworkInterfaceAttribute");
+    await region.clock.runFor(320_000);
+    expect(region.checksOn()).toEqual([]);
+    expect(controller.setbacks().all()).toEqual([]);
+  });
+
+  it("goes on with the other tables when one is refused", async () => {
+    region = new SmallRegion();
+    region.ec2.deny("CreateRoute", region.tables[0]);
+    const controller = await region.controller();
+    controller.start();
+    await region.clock.runFor(20_000);
+
+    expect(region.prefixes(region.tables[0])).toEqual([]);
+    expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
+  });
+
+  it("keeps everything as it is while EC2 cannot be described", async () => {
+    region = new SmallRegion();
+    const controller = await region.controller();
+    controller.start();
+    await region.clock.runFor(10_000);
+    const before = region.routes();
+    region.ec2.deny("DescribeInstances");
+    await region.clock.runFor(120_000);
+
+    expect(region.routes()).toEqual(before);
+    expect(controller.lastPass()?.outcome).toBe("failed");
+    region.ec2.allow("DescribeInstances");
+    await region.clock.runFor(60_000);
+    expect(controller.lastPass()?.outcome).toBe("ok");
+  });
+});
