@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
+import { isatty } from "node:tty";
 
 import { NetworkError } from "../core/errors.ts";
 
@@ -24,7 +25,7 @@ export function processTerminal(): Terminal {
   const { env, stdin, stdout, stderr } = process;
   return {
     env,
-    coloured: stdout.isTTY && !env["NO_COLOR"] && env["TERM"] !== "dumb",
+    coloured: isatty(stdout.fd) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
     write: (content) => {
       stdout.write(content);
     },

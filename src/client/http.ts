@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import type { IncomingMessage, RequestOptions } from "node:http";
 
 import { NetworkError, type ErrorKind } from "../core/errors.ts";
 
@@ -89,6 +89,8 @@ async function send(
       ? { socketPath: endpoint.path }
       : { host: endpoint.host, port: endpoint.port }),
   };
+  // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
+  const { request: httpRequest } = await import("node:http");
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     httpRequest(options, resolve).once("error", reject).end(payload);
   });

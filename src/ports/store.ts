@@ -40,7 +40,9 @@ export interface StoreBatch {
 /**
  * Where state lives. Implementations: `adapters/memory`, `adapters/sqlite` (etcd later), held to one contract suite.
  * Keys are slash-separated text, values JSON text; keys sort by their bytes (UTF-8). Failures are `NetworkError`s: `STORE_UNAVAILABLE` (transient; the outcome of
- * a `commit` is then unknown), `STORE_FULL` (exhausted), `STORE_COMPACTED` (conflict), `STORE_CLOSED` (invalid), `LEASE_NOT_FOUND` (not-found).
+ * a `commit` is then unknown), `STORE_FULL` (exhausted), `STORE_COMPACTED` (conflict), `STORE_CLOSED` (invalid), `LEASE_NOT_FOUND` (not-found);
+ * and for what can never be asked, kind invalid: `TRANSACTION_INVALID` (two operations on one key), `STORE_KEY_INVALID` (empty, or not to be written in UTF-8),
+ * `LEASE_INVALID` (a time to live that is not above 0). Compares are judged before leases: a transaction that loses says so, whatever its leases.
  */
 export interface Store {
   get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined>;

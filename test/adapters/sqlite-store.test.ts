@@ -159,6 +159,20 @@ it("refuses a second store on the same file under any name, until the first is c
   await expect(open(link).close()).resolves.toBeUndefined();
 });
 
+it("keeps its lock against other processes after its own process tried to open the file again", async () => {
+  const file = newFile();
+  const store = open(file);
+  expect(refusal(file)).toBe("STORE_IN_USE");
+
+  const [command = "", ...args] = child("commit-until-killed.ts", file);
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", timeout: 10_000 });
+
+  expect(stderr).toContain("STORE_IN_USE");
+  expect(stdout).toBe("");
+  expect(status).toBe(1);
+  await store.close();
+});
+
 it("loses nothing that was acknowledged when its process is killed, refuses a second process and lets the next one in", async () => {
   const file = newFile();
   const refusals: unknown[] = [];

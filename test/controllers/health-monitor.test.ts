@@ -179,27 +179,48 @@ describe("our own trouble", () => {
     expect([...world.monitor.snapshot().nodes.values()].every(({ health }) => health === "up")).toBe(true);
   });
 
-  it("never takes an interruption of ours for a death, whatever its length and phase", () => {
+  it("never takes an interruption of ours for a death, whatever its length, phase and direction, near and far nodes alike", () => {
+    const way = fc.constantFrom("out", "in", "both");
     fc.assert(
       fc.property(
         phase,
         fc.integer({ min: 1, max: 4_000 }),
-        fc.integer({ min: 1, max: 4 }),
-        (offset, ms, groups) => {
-          const plans = zones(groups);
-          const world = settled(plans, {}, 5_000 + offset);
-          const lines = interrupt(
-            world,
-            plans.map(({ host }) => host),
-            ms,
-            6_000,
-          );
-          expect(lines.filter((line) => line.startsWith("down"))).toEqual([]);
+        fc.nat(20),
+        way,
+        (offset, ms, farMs, direction) => {
+          const world = settled(zones(3), {}, 5_000 + offset);
+          let cut = false;
+          // Nodes of zone a are near, the others up to 20 ms away.
+          world.prober.fate = (host) =>
+            cut && direction !== "in"
+              ? "silence"
+              : { afterMs: host.startsWith("a") ? 0.3 : 0.3 + farMs, outcome: ANSWER };
+          world.prober.arrives = () => !cut || direction === "out";
+          world.run(1_000);
+          cut = true;
+          world.run(ms);
+          cut = false;
+          world.run(6_000);
+          expect(world.take().filter((line) => line.startsWith("down"))).toEqual([]);
           expect(world.monitor.snapshot().blind).toBe(false);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
+  });
+
+  it("gives its verdicts also when settling takes time and other deadlines pass meanwhile", () => {
+    const plans = zones(8);
+    const world = settled(plans);
+    world.prober.settleMs = 7;
+    for (const { host, zone } of plans) {
+      if (zone === "b") {
+        world.silent.add(host);
+      }
+    }
+    world.run(750 + 4 * 7);
+
+    expect(world.take().filter((line) => /^down b\d-g \([ac]\d-[gs]\)$/.test(line))).toHaveLength(8);
   });
 
   it("finds a node that died while we were blind with a fresh burst after sight has come back", () => {
@@ -368,6 +389,24 @@ describe("answers", () => {
   });
 });
 
+describe("many suspects", () => {
+  it("has no more than `maxBursts` bursts under way; the rest wait for their next turn", () => {
+    const plans = zones(4);
+    const world = settled(plans, { maxBursts: 2 });
+    for (const { host, zone } of plans) {
+      if (zone === "b") {
+        world.silent.add(host);
+      }
+    }
+    world.run(750 + 200);
+    const soon = world.take().filter((line) => line.includes("-g ")).length;
+    world.run(3_000);
+
+    expect(soon).toBeGreaterThanOrEqual(2);
+    expect(soon + world.take().filter((line) => /^down b\d-g/.test(line)).length).toBe(4);
+  });
+});
+
 describe("rising", () => {
   it("brings every node up about a second after the start, after five answers each", () => {
     const world = new HealthWorld(PAIR);
@@ -451,6 +490,42 @@ describe("targets", () => {
     world.run(5_000);
 
     expect(world.take()).toEqual([]);
+  });
+
+  it("hears nothing of what was asked of a host before it was removed", () => {
+    const world = settled();
+    world.roundTripMs = 120;
+    world.prober.sent.length = 0;
+    for (let ms = 0; ms < 1_000 && world.prober.sent.length < 3; ms += 1) {
+      world.run(1);
+    }
+    const [, s] = targetsOf(PAIR);
+    if (s === undefined) {
+      throw new Error("three targets were made");
+    }
+    world.monitor.setTargets([s]);
+    world.unsendable.add("g");
+    world.run(1_000);
+
+    expect([...world.monitor.snapshot().nodes]).toEqual([
+      ["s", { health: "up", last: "up", holdDownUntil: 0 }],
+    ]);
+  });
+
+  it("prefers a witness of another zone as the zones are now", () => {
+    const plans: NodePlan[] = [
+      { host: "g", role: "gateway" },
+      { host: "x", zone: "a", role: "gateway" },
+      { host: "y", zone: "a" },
+    ];
+    const world = settled(plans);
+    world.monitor.setTargets(
+      targetsOf(plans.map((plan) => (plan.host === "y" ? { ...plan, zone: "b" } : plan))),
+    );
+    world.silent.add("g");
+    world.run(750);
+
+    expect(world.take()).toEqual(["down g (y)"]);
   });
 
   it("does nothing when the same targets are set again", () => {
@@ -588,6 +663,7 @@ describe("the monitor's manners", () => {
     expect(world.prober.count).toBe(sent);
     expect(world.take()).toEqual([]);
 
+    world.monitor.start();
     world.monitor.start();
     world.run(750);
 

@@ -24,7 +24,7 @@ export type ProxyFailure =
 export interface AwsTraits {
   /** `CreateRoute` on a destination that has a route: `RouteAlreadyExists`. moto overwrites the route. */
   readonly duplicateRoutes: boolean;
-  /** `CreateRoute` inside the VPC's own CIDR: `InvalidParameterValue`. */
+  /** `CreateRoute` inside the VPC's own CIDR, but for the whole of a subnet: `InvalidParameterValue`. */
   readonly routesInsideVpc: boolean;
   /** An instance named as target, or for its source/dest check, that has several interfaces: `InvalidInstanceID`. */
   readonly severalInterfaces: boolean;
@@ -265,7 +265,7 @@ export class Ec2Proxy {
     const inside = local.some((item) =>
       containsCidr(networkOf(textIn(item, "destinationCidrBlock") ?? ""), networkOf(destination)),
     );
-    if (this.#traits.routesInsideVpc && inside) {
+    if (this.#traits.routesInsideVpc && inside && !(await this.#isSubnet(call, table, destination))) {
       return errorAnswer(
         400,
         "InvalidParameterValue",
@@ -275,6 +275,18 @@ export class Ec2Proxy {
     return routes.length - local.length >= this.#routeLimit
       ? errorAnswer(400, "RouteLimitExceeded", `The maximum number of routes has been reached.`)
       : undefined;
+  }
+
+  /** A route on the very CIDR of a subnet is the one exception that AWS makes inside a VPC. */
+  async #isSubnet(call: Call, table: Forwarded, cidr: string): Promise<boolean> {
+    const answer = await this.#ask(call, {
+      Action: "DescribeSubnets",
+      "Filter.1.Name": "vpc-id",
+      "Filter.1.Value.1": textIn(table.body.toString(), "vpcId") ?? "",
+      "Filter.2.Name": "cidr-block",
+      "Filter.2.Value.1": cidr,
+    });
+    return answer.body.includes("<subnetId>");
   }
 
   async #refuseSeveralInterfaces(call: Call): Promise<Forwarded | undefined> {

@@ -78,6 +78,10 @@ export class FateProber implements Prober {
   /** Probes sent; `sent` stays empty while `record` is off. */
   count = 0;
   record = true;
+  /** How long settling takes. */
+  settleMs = 0;
+  /** Whether what comes back now reaches us. */
+  arrives: () => boolean = () => true;
   /** Called by `settle` first: delivers what lies in the buffer. */
   onSettle: () => void = () => undefined;
 
@@ -99,13 +103,21 @@ export class FateProber implements Prober {
       this.sent.push({ host, atMs: this.#clock.monotonic() });
     }
     if (fate !== "silence") {
-      this.#clock.setTimer(fate.afterMs, () => listener(fate.outcome));
+      this.#clock.setTimer(fate.afterMs, () => {
+        if (this.arrives()) {
+          listener(fate.outcome);
+        }
+      });
     }
   }
 
   settle(callback: () => void | Promise<void>): void {
     this.onSettle();
-    void callback();
+    if (this.settleMs > 0) {
+      this.#clock.setTimer(this.settleMs, callback);
+    } else {
+      void callback();
+    }
   }
 
   close(): void {

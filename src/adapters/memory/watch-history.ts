@@ -10,15 +10,16 @@ import type { StoreBatch } from "../../ports/store.ts";
  */
 export class WatchHistory {
   readonly #limit: number;
-  readonly #ring: (StoreBatch | undefined)[] = [];
+  readonly #ring: (StoreBatch | undefined)[];
   readonly #waiting = new Set<() => void>();
   #newest: number;
   #size = 0;
   #failure: NetworkError | undefined;
 
-  /** `revision` is the newest revision of the store: what came before it is not known here. */
+  /** `limit`: 1 or more. `revision` is the newest revision of the store: what came before it is not known here. */
   constructor(limit: number, revision: number) {
     this.#limit = limit;
+    this.#ring = Array.from({ length: limit });
     this.#newest = revision;
   }
 

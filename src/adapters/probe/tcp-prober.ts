@@ -61,9 +61,9 @@ class TcpProber implements Prober {
       return;
     }
     const socket = connect({ host: address, port: this.#port, autoSelectFamily: false });
-    let ownTurn = true;
-    setImmediate(() => {
-      ownTurn = false;
+    let atOnce = true;
+    afterTicks(CONNECT_TICKS, () => {
+      atOnce = false;
     });
     const timer = setTimeout(() => this.#end(socket), LISTEN_MS);
     const hear = (outcome: ProbeOutcome): void => {
@@ -76,7 +76,7 @@ class TcpProber implements Prober {
     this.#sockets.add(socket);
     socket.once("close", () => clearTimeout(timer));
     socket.once("connect", () => hear({ kind: "answer" }));
-    socket.on("error", (error: NodeJS.ErrnoException) => hear(outcomeOf(error, ownTurn)));
+    socket.on("error", (error: NodeJS.ErrnoException) => hear(outcomeOf(error, atOnce)));
   }
 
   settle(callback: () => void | Promise<void>): void {
@@ -106,6 +106,16 @@ class TcpProber implements Prober {
   }
 }
 
+/**
+ * `connect` calls the kernel in the next tick, and an error of that call is emitted in the tick after it: all before the event loop reads any socket. What
+ * comes later has come from the network.
+ */
+const CONNECT_TICKS = 4;
+
+function afterTicks(ticks: number, callback: () => void): void {
+  process.nextTick(ticks === 1 ? callback : () => afterTicks(ticks - 1, callback));
+}
+
 /** Errors that tell of our own shortage or rules, whenever they come. */
 const OURS = new Set([
   "EADDRNOTAVAIL",
@@ -121,17 +131,17 @@ const OURS = new Set([
 ]);
 
 /**
- *     error                                   in the turn of the connect  later
+ *     error                                   of the call itself          later
  *     --------------------------------------  --------------------------  ------------------------------------
  *     ECONNREFUSED                            answer                      answer: the target's kernel reset it
  *     EMFILE, EADDRNOTAVAIL, EPERM …          send-failed                 send-failed
  *     EHOSTUNREACH, ENETUNREACH, any other    send-failed: no packet      error: an ICMP error came back
  *                                             left this machine
  */
-function outcomeOf(error: NodeJS.ErrnoException, ownTurn: boolean): ProbeOutcome {
+function outcomeOf(error: NodeJS.ErrnoException, atOnce: boolean): ProbeOutcome {
   const code = error.code ?? "";
   if (code === "ECONNREFUSED") {
     return { kind: "answer" };
   }
-  return { kind: ownTurn || OURS.has(code) ? "send-failed" : "error", reason: error.message };
+  return { kind: atOnce || OURS.has(code) ? "send-failed" : "error", reason: error.message };
 }

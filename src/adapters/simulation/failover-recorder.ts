@@ -36,6 +36,7 @@ export class FailoverRecorder {
   readonly #cluster: SimulatedCluster;
   readonly #networks: readonly Cidr[];
   readonly #isDown: (node: string) => boolean;
+  readonly #onDetected: (node: string, afterMs: number) => void;
   readonly #deaths: Death[] = [];
   #moves = 0;
 
@@ -45,11 +46,13 @@ export class FailoverRecorder {
     readonly networks: readonly Cidr[];
     /** Whether the controller holds the node for dead. */
     readonly isDown: (node: string) => boolean;
+    readonly onDetected: (node: string, afterMs: number) => void;
   }) {
     this.#clock = options.clock;
     this.#cluster = options.cluster;
     this.#networks = options.networks;
     this.#isDown = options.isDown;
+    this.#onDetected = options.onDetected;
     this.#cluster.region.watchRoutes((change) => this.#onChange(change));
   }
 
@@ -108,7 +111,8 @@ export class FailoverRecorder {
       return;
     }
     if (this.#isDown(death.node)) {
-      death.detectedAt ??= this.#clock.monotonic();
+      death.detectedAt = this.#clock.monotonic();
+      this.#onDetected(death.node, waited);
       return;
     }
     this.#clock.setTimer(LOOK_EVERY_MS, () => this.#look(death));

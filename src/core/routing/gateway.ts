@@ -1,4 +1,4 @@
-import type { CloudFacts, CloudInstance, CloudInterface } from "../cloud/facts.ts";
+import type { CloudFacts, CloudInstance, CloudInterface, InstanceState } from "../cloud/facts.ts";
 import type { Ipv4 } from "../net/ipv4.ts";
 
 /**
@@ -10,6 +10,16 @@ import type { Ipv4 } from "../net/ipv4.ts";
  * - `gone`: EC2 says that the instance does not run; holds nothing that another can hold.
  */
 export type Standing = "ready" | "not-ready" | "leaving" | "gone";
+
+/** Which of two instances that claim an address owns it. */
+const VITALITY: Readonly<Record<InstanceState, number>> = {
+  running: 5,
+  pending: 4,
+  stopping: 3,
+  stopped: 2,
+  "shutting-down": 1,
+  terminated: 0,
+};
 
 /** A host as the VPC sees it: the interface that owns its address is the only possible target of a route to it. */
 export interface Gateway {
@@ -41,7 +51,7 @@ export function joinGateways(hosts: readonly PlannedHost[], facts: CloudFacts): 
     for (const networkInterface of instance.interfaces) {
       for (const address of networkInterface.addresses) {
         const known = owners.get(address);
-        if (known === undefined || vitality(instance) > vitality(known.instance)) {
+        if (known === undefined || VITALITY[instance.state] > VITALITY[known.instance.state]) {
           owners.set(address, { instance, networkInterface });
         }
       }
@@ -79,10 +89,4 @@ function standingOf(host: PlannedHost, instance: CloudInstance): Standing {
     case "terminated":
       return "gone";
   }
-}
-
-function vitality(instance: CloudInstance): number {
-  return { running: 5, pending: 4, stopping: 3, stopped: 2, "shutting-down": 1, terminated: 0 }[
-    instance.state
-  ];
 }

@@ -1,0 +1,166 @@
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { HostController, type HostRegistry } from "../../src/controllers/host-controller.ts";
+import type { CloudFacts, CloudInstance, InstanceState } from "../../src/core/cloud/facts.ts";
+import { NetworkError } from "../../src/core/errors.ts";
+import { parseIpv4, type Ipv4 } from "../../src/core/net/ipv4.ts";
+import type { HostOrigin } from "../../src/core/topology/topology.ts";
+import { silentLog } from "../support/silent-log.ts";
+
+const never = new AbortController().signal;
+
+interface Known {
+  readonly name: string;
+  readonly ip: Ipv4;
+  tags: Readonly<Record<string, string>>;
+  readonly origin: HostOrigin;
+}
+
+class ListOfHosts implements HostRegistry {
+  readonly list: Known[] = [];
+  refuse = "";
+
+  hosts(): { readonly hosts: readonly Known[] } {
+    return { hosts: [...this.list] };
+  }
+
+  async addHost(host: Known): Promise<void> {
+    if (host.name === this.refuse) {
+      throw new NetworkError("conflict", "HOST_EXISTS", `${host.name} exists`);
+    }
+    this.list.push({ ...host });
+  }
+
+  async setLabels(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
+    const host = this.list.find((each) => each.name === name);
+    if (host !== undefined) {
+      host.tags = labels;
+    }
+  }
+
+  async removeHost(name: string): Promise<void> {
+    this.list.splice(
+      this.list.findIndex((each) => each.name === name),
+      1,
+    );
+  }
+}
+
+function instance(
+  number: number,
+  overrides: Partial<CloudInstance> & { state?: InstanceState } = {},
+): CloudInstance {
+  return {
+    id: `i-${number}`,
+    state: "running",
+    zone: "us-west-2a",
+    tags: { role: "node" },
+    interfaces: [
+      {
+        id: `eni-${number}`,
+        subnetId: "subnet-a",
+        addresses: [parseIpv4(`10.0.0.${number}`)],
+        sourceDestCheck: true,
+      },
+    ],
+    ...overrides,
+  };
+}
+
+function facts(...instances: readonly CloudInstance[]): CloudFacts {
+  return { vpcId: "vpc-1", region: "us-west-2", vpcCidrs: [], instances, subnets: [], routeTables: [] };
+}
+
+describe("hosts that EC2 shows", () => {
+  let registry: ListOfHosts;
+  let controller: HostController;
+  beforeEach(() => {
+    registry = new ListOfHosts();
+    controller = new HostController({ registry, log: silentLog, hostTags: [{ key: "role", value: "node" }] });
+  });
+
+  it("registers instances that run and carry the tag, with the labels that placement reads", async () => {
+    const other = instance(3, { tags: { role: "nat" } });
+    await controller.reconcile(facts(instance(1), instance(2, { state: "stopped" }), other), never);
+
+    expect(registry.list).toEqual([
+      {
+        name: "ip-10-0-0-1",
+        ip: "10.0.0.1",
+        origin: "cloud",
+        tags: {
+          "topology.kubernetes.io/region": "us-west-2",
+          "failure-domain.beta.kubernetes.io/region": "us-west-2",
+          "topology.kubernetes.io/zone": "us-west-2a",
+          "failure-domain.beta.kubernetes.io/zone": "us-west-2a",
+          "romana.io/subnet-id": "subnet-a",
+        },
+      },
+    ]);
+  });
+
+  it("registers nothing twice, and nothing that has another name already", async () => {
+    registry.list.push({ name: "node-1", ip: parseIpv4("10.0.0.1"), tags: {}, origin: "api" });
+    await controller.reconcile(facts(instance(1)), never);
+    await controller.reconcile(facts(instance(1)), never);
+
+    expect(registry.list.map(({ name }) => name)).toEqual(["node-1"]);
+  });
+
+  it("fills in labels that a host lacks, keeps those that it has, and takes EC2's word for the subnet", async () => {
+    registry.list.push({
+      name: "node-1",
+      ip: parseIpv4("10.0.0.1"),
+      tags: { rack: "r7", "topology.kubernetes.io/zone": "mine", "romana.io/subnet-id": "subnet-wrong" },
+      origin: "api",
+    });
+    await controller.reconcile(facts(instance(1)), never);
+
+    expect(registry.list[0]?.tags).toMatchObject({
+      rack: "r7",
+      "topology.kubernetes.io/zone": "mine",
+      "romana.io/subnet-id": "subnet-a",
+      "topology.kubernetes.io/region": "us-west-2",
+    });
+  });
+
+  it("removes a host that it registered when its instance was absent twice in a row, not before", async () => {
+    await controller.reconcile(facts(instance(1), instance(2)), never);
+    await controller.reconcile(facts(instance(2)), never);
+    await controller.reconcile(facts(instance(1), instance(2)), never);
+    await controller.reconcile(facts(instance(2)), never);
+    expect(registry.list).toHaveLength(2);
+    await controller.reconcile(facts(instance(2)), never);
+
+    expect(registry.list.map(({ name }) => name)).toEqual(["ip-10-0-0-2"]);
+  });
+
+  it("never removes a host that somebody else registered", async () => {
+    registry.list.push({ name: "node-1", ip: parseIpv4("10.0.0.1"), tags: {}, origin: "api" });
+    for (let pass = 0; pass < 5; pass += 1) {
+      await controller.reconcile(facts(instance(2)), never);
+    }
+
+    expect(registry.list.map(({ name }) => name)).toContain("node-1");
+  });
+
+  it("keeps the host of an instance that was replaced under the same address", async () => {
+    await controller.reconcile(facts(instance(1)), never);
+    const replaced = [instance(1, { state: "terminated", interfaces: [] }), { ...instance(1), id: "i-new" }];
+    await controller.reconcile(facts(...replaced), never);
+    await controller.reconcile(facts(...replaced), never);
+
+    expect(registry.list.map(({ name }) => name)).toEqual(["ip-10-0-0-1"]);
+  });
+
+  it("goes on with the others when one is refused, and tells which", async () => {
+    registry.refuse = "ip-10-0-0-1";
+    await controller.reconcile(facts(instance(1), instance(2)), never);
+    expect(registry.list.map(({ name }) => name)).toEqual(["ip-10-0-0-2"]);
+    expect([...controller.refused()]).toEqual([["ip-10-0-0-1", "ip-10-0-0-1 exists"]]);
+
+    registry.refuse = "";
+    await controller.reconcile(facts(instance(1), instance(2)), never);
+    expect([...controller.refused()]).toEqual([]);
+  });
+});
