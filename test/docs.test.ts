@@ -3,6 +3,7 @@ import { basename, dirname, join, normalize } from "node:path";
 
 import { describe, expect, it } from "vitest";
 
+import { drawFailover } from "../scripts/draw-failover.ts";
 import { controllerOptions } from "../src/config/controller-options.ts";
 
 /** Whose pages the reader can get to: everything that is written for people. */
@@ -144,6 +145,10 @@ describe("decision records", () => {
       "Example",
     ]);
   });
+});
+
+it("shows the picture that its script draws (node scripts/draw-failover.ts)", () => {
+  expect(read("docs/images/failover.svg")).toBe(drawFailover());
 });
 
 it("keeps a changelog with a place for what comes next", () => {
