@@ -1,8 +1,8 @@
 import { performance } from "node:perf_hooks";
 
 import { planAllocation } from "../src/core/ipam/allocate.ts";
-import type { AllocationRequest, CarvedTopology } from "../src/core/ipam/change.ts";
 import { commit } from "../src/core/ipam/commit.ts";
+import type { AllocationRequest, CarvedTopology } from "../src/core/ipam/records.ts";
 import { planRelease } from "../src/core/ipam/release.ts";
 import { createState, type IpamState } from "../src/core/ipam/state.ts";
 import { formatCidr, parseCidr } from "../src/core/net/cidr.ts";
@@ -178,7 +178,8 @@ function topology(): CarvedTopology {
   }));
   const cidr = parseCidr("10.0.0.0/8");
   const root: Group = { ...common, name: "/", cidr, children };
-  return { entries: [{ networks: [{ network: { name: "pods", cidr, blockMask: 29, tenants: [] }, root }] }] };
+  const networks = [{ network: { name: "pods", cidr, blockMask: 29, tenants: [] }, root }];
+  return { networks, entries: [{ networks }] };
 }
 
 if (import.meta.main) {

@@ -1,9 +1,10 @@
-import { type Burst, nextRound } from "../core/health/burst.ts";
+import { nextRound } from "../core/health/burst.ts";
 import { DueQueue } from "../core/health/due-queue.ts";
 import { type OpenProbe, OpenProbes } from "../core/health/open-probes.ts";
 import type { HealthOptions } from "../core/health/options.ts";
 import { nextInPhase } from "../core/health/phase.ts";
-import { probeIntervalMs, type ProbeTarget, type TargetState } from "../core/health/target.ts";
+import type { Burst, ProbeTarget, TargetState } from "../core/health/state.ts";
+import { probeIntervalMs } from "../core/health/target.ts";
 import { type HealthVerdict, HealthVerdicts } from "../core/health/verdicts.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
@@ -258,9 +259,9 @@ export class HealthMonitor {
   }
 
   #sendFailed(target: TargetState, reason: string): void {
-    const known = target.health === "unmeasured";
+    const before = target.health;
     this.#verdicts.sendFailed(target, this.#parts.clock.monotonic());
-    if (!known) {
+    if (target.health !== before) {
       this.#parts.log.warn(
         { host: target.host, address: target.address, reason },
         "cannot send probes to a host",

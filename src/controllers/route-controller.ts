@@ -1,6 +1,6 @@
 import type { CloudFacts } from "../core/cloud/facts.ts";
 import { NetworkError } from "../core/errors.ts";
-import type { ProbeTarget } from "../core/health/target.ts";
+import type { ProbeTarget } from "../core/health/state.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
 import {
   planSourceDestCheck,

@@ -8,11 +8,13 @@ import type { Admit, Cloud, CloudAction, RouteWrite } from "../../src/ports/clou
 /** What a test can make a call fail with, before it takes effect; `answer-lost` after it. */
 export type InjectedFailure = "throttled" | "unavailable" | "unauthorized" | "answer-lost";
 
-/** What AWS does and some stand-in does not. */
+/** What AWS does, or can be made to do, and some stand-in does not. */
 export type CloudTrait =
   | "refuses a second route on a destination"
   | "refuses routes inside the VPC"
-  | "shows blackholes";
+  | "shows blackholes"
+  | "limits routes"
+  | "fails on demand";
 
 /**
  * A VPC of its own for one test: `10.0.0.0/16`, with a main route table, no subnet and no instance; and a `Cloud` that looks at it, which makes
@@ -37,9 +39,9 @@ export interface CloudWorld {
   terminateInstance(instanceId: string): Promise<void>;
   /** Changes a table as another person would, past the `Cloud`. */
   deleteRouteByHand(routeTableId: string, destination: Cidr): Promise<void>;
-  /** Lets every table take only this many routes. Absent: cannot be arranged. */
+  /** Lets every table take only this many routes. Absent: lacks "limits routes". */
   limitRoutes?(routes: number): void;
-  /** Makes the next `times` calls of this action fail. Absent: cannot be arranged. */
+  /** Makes the next `times` calls of this action fail. Absent: lacks "fails on demand". */
   failNext?(action: CloudAction, failure: InjectedFailure, times: number): void;
   /**
    * Performs `work` and lets pass as much time as it takes and as its effects need to be seen. Absent: time passes by itself and writes are seen at
@@ -55,12 +57,16 @@ const OTHER_NETWORK = parseCidr("100.64.16.0/20");
 const NO_TABLE = "rtb-0123456789abcdef0";
 const NO_INTERFACE = "eni-0123456789abcdef0";
 
-/** What every `Cloud` does, whatever it is made of. `lacks` names the traits of AWS that this one is known not to have; their tests are skipped. */
+/** What every `Cloud` does, whatever it is made of. `lacks` names the traits that this one is known not to have; their tests are left out. */
 export function cloudContract(
   name: string,
   make: () => Promise<CloudWorld>,
   lacks: readonly CloudTrait[] = [],
 ): void {
+  /** `it`, where this implementation has the traits that the test needs. */
+  const where = (...traits: readonly CloudTrait[]): ((title: string, body: () => Promise<void>) => void) =>
+    traits.some((trait) => lacks.includes(trait)) ? () => undefined : it;
+
   describe(`${name} as a Cloud`, () => {
     let world: CloudWorld;
     let table: string;
@@ -179,17 +185,14 @@ export function cloudContract(
         expect(["shutting-down", "terminated", "absent"]).toContain(state);
       });
 
-      it.skipIf(lacks.includes("shows blackholes"))(
-        "shows the route to a terminated instance as a blackhole",
-        async () => {
-          await create(POD_NETWORK, first.interfaceId);
-          await run(() => world.terminateInstance(first.instanceId));
+      where("shows blackholes")("shows the route to a terminated instance as a blackhole", async () => {
+        await create(POD_NETWORK, first.interfaceId);
+        await run(() => world.terminateInstance(first.instanceId));
 
-          const facts = await look();
+        const facts = await look();
 
-          expect(routesIn(facts)).toMatchObject([{ destination: POD_NETWORK, state: "blackhole" }]);
-        },
-      );
+        expect(routesIn(facts)).toMatchObject([{ destination: POD_NETWORK, state: "blackhole" }]);
+      });
     });
 
     describe("writing routes", () => {
@@ -241,7 +244,7 @@ export function cloudContract(
         expect(routesIn(await look())).toEqual([]);
       });
 
-      it.skipIf(lacks.includes("refuses a second route on a destination"))(
+      where("refuses a second route on a destination")(
         "answers ROUTE_EXISTS to a second route on a destination, and leaves the first one",
         async () => {
           await create(POD_NETWORK, first.interfaceId);
@@ -290,7 +293,7 @@ export function cloudContract(
         },
       );
 
-      it.skipIf(lacks.includes("refuses routes inside the VPC"))(
+      where("refuses routes inside the VPC")(
         "answers ROUTE_REFUSED to a route inside the VPC's CIDR",
         async () => {
           const error = await failure(() => create(parseCidr("10.0.1.0/25"), first.interfaceId));
@@ -300,24 +303,24 @@ export function cloudContract(
         },
       );
 
-      it("answers ROUTE_LIMIT_EXCEEDED when the table is full, and still replaces in it", async ({
-        skip,
-      }) => {
-        skip(world.limitRoutes === undefined, "cannot be arranged here");
-        world.limitRoutes?.(1);
-        await create(POD_NETWORK, first.interfaceId);
+      where("limits routes")(
+        "answers ROUTE_LIMIT_EXCEEDED when the table is full, and still replaces in it",
+        async () => {
+          world.limitRoutes?.(1);
+          await create(POD_NETWORK, first.interfaceId);
 
-        const error = await failure(() => create(OTHER_NETWORK, first.interfaceId));
-        await write({
-          kind: "replace",
-          routeTableId: table,
-          destination: POD_NETWORK,
-          target: second.interfaceId,
-        });
+          const error = await failure(() => create(OTHER_NETWORK, first.interfaceId));
+          await write({
+            kind: "replace",
+            routeTableId: table,
+            destination: POD_NETWORK,
+            target: second.interfaceId,
+          });
 
-        expect(error).toMatchObject({ code: "ROUTE_LIMIT_EXCEEDED", kind: "exhausted" });
-        expect(routesIn(await look())).toEqual([route(POD_NETWORK, second.interfaceId)]);
-      });
+          expect(error).toMatchObject({ code: "ROUTE_LIMIT_EXCEEDED", kind: "exhausted" });
+          expect(routesIn(await look())).toEqual([route(POD_NETWORK, second.interfaceId)]);
+        },
+      );
     });
 
     describe("turning the source/dest check off", () => {
@@ -400,8 +403,7 @@ export function cloudContract(
         expect(routesIn(await look())).toEqual([]);
       });
 
-      it("asks for admission again before it repeats a throttled call", async ({ skip }) => {
-        skip(world.failNext === undefined, "cannot be arranged here");
+      where("fails on demand")("asks for admission again before it repeats a throttled call", async () => {
         fail("throttled", 2);
 
         await create(POD_NETWORK, first.interfaceId);
@@ -411,11 +413,7 @@ export function cloudContract(
         expect(routesIn(await look())).toEqual([route(POD_NETWORK, first.interfaceId)]);
       });
 
-      it.for([
-        ["throttled", "CLOUD_THROTTLED", false],
-        ["unavailable", "CLOUD_UNAVAILABLE", true],
-      ] as const)("gives up after its repeats when %s: %s", async ([reason, code, unknown], { skip }) => {
-        skip(world.failNext === undefined, "cannot be arranged here");
+      const givesUp = async (reason: InjectedFailure, code: string, unknown: boolean): Promise<void> => {
         fail(reason, 3);
 
         const error = await failure(() => create(POD_NETWORK, first.interfaceId));
@@ -423,10 +421,17 @@ export function cloudContract(
         expect(error).toMatchObject({ code, kind: "transient" });
         expect(error.details["outcomeUnknown"]).toBe(unknown);
         expect(admitted).toHaveLength(3);
-      });
+      };
 
-      it("does not repeat what IAM refuses, and names the action", async ({ skip }) => {
-        skip(world.failNext === undefined, "cannot be arranged here");
+      where("fails on demand")("gives up after its repeats when throttled: CLOUD_THROTTLED", () =>
+        givesUp("throttled", "CLOUD_THROTTLED", false),
+      );
+
+      where("fails on demand")("gives up after its repeats when unavailable: CLOUD_UNAVAILABLE", () =>
+        givesUp("unavailable", "CLOUD_UNAVAILABLE", true),
+      );
+
+      where("fails on demand")("does not repeat what IAM refuses, and names the action", async () => {
         fail("unauthorized", 1);
 
         const error = await failure(() => create(POD_NETWORK, first.interfaceId));
@@ -436,19 +441,18 @@ export function cloudContract(
         expect(admitted).toHaveLength(1);
       });
 
-      it("says so when the route found may be its own, whose answer was lost", async ({ skip }) => {
-        skip(
-          world.failNext === undefined || lacks.includes("refuses a second route on a destination"),
-          "cannot be arranged here",
-        );
-        fail("answer-lost", 1);
+      where("fails on demand", "refuses a second route on a destination")(
+        "says so when the route found may be its own, whose answer was lost",
+        async () => {
+          fail("answer-lost", 1);
 
-        const error = await failure(() => create(POD_NETWORK, first.interfaceId));
+          const error = await failure(() => create(POD_NETWORK, first.interfaceId));
 
-        expect(error).toMatchObject({ code: "ROUTE_EXISTS", kind: "conflict" });
-        expect(error.details["outcomeUnknown"]).toBe(true);
-        expect(routesIn(await look())).toEqual([route(POD_NETWORK, first.interfaceId)]);
-      });
+          expect(error).toMatchObject({ code: "ROUTE_EXISTS", kind: "conflict" });
+          expect(error.details["outcomeUnknown"]).toBe(true);
+          expect(routesIn(await look())).toEqual([route(POD_NETWORK, first.interfaceId)]);
+        },
+      );
     });
 
     describe("counting", () => {

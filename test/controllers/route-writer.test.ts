@@ -52,8 +52,13 @@ function destination(index: number): Cidr {
   return formatCidr(0x64_00_00_00 + index * 65_536, 16);
 }
 
-function create(index: number, target = "eni-1"): RouteWrite {
-  return { kind: "create", routeTableId: "rtb-1", destination: destination(index), target };
+function create(index: number, target = "eni-1") {
+  return {
+    kind: "create",
+    routeTableId: "rtb-1",
+    destination: destination(index),
+    target,
+  } satisfies RouteWrite;
 }
 
 function setUp(tookMs: number, bucket = { capacity: 50, refillPerSecond: 5, reserve: 20 }) {

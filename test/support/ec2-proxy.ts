@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { TokenBucket } from "../../src/core/cloud/token-bucket.ts";
 import { containsCidr, networkOf } from "../../src/core/net/cidr.ts";
+import { errorAnswer, htmlAnswer, routeItems, textIn, textsIn, withBody, type Answer } from "./ec2-xml.ts";
 
 /**
  * What becomes of a call instead of being forwarded. `lost` is forwarded, and then the connection is cut; `reset` cuts it at once; `hang` never answers;
@@ -49,12 +50,6 @@ interface Injection {
   times: number;
 }
 
-interface Forwarded {
-  readonly status: number;
-  readonly headers: OutgoingHttpHeaders;
-  readonly body: Buffer;
-}
-
 /** A call on its way through the proxy. */
 interface Call {
   readonly action: string;
@@ -64,9 +59,13 @@ interface Call {
 }
 
 /** Starts a proxy in front of the EC2 endpoint `upstream` (`http://127.0.0.1:PORT`), on a free port of 127.0.0.1. */
-export async function startEc2Proxy(upstream: string, traits: Partial<AwsTraits> = {}): Promise<Ec2Proxy> {
+export async function startEc2Proxy(
+  upstream: string,
+  traits: Partial<AwsTraits> = {},
+  host = "127.0.0.1",
+): Promise<Ec2Proxy> {
   const proxy = new Ec2Proxy(upstream, traits);
-  await proxy.listen();
+  await proxy.listen(host);
   return proxy;
 }
 
@@ -96,14 +95,15 @@ export class Ec2Proxy {
     };
   }
 
-  async listen(): Promise<void> {
+  async listen(host: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject).listen(0, "127.0.0.1", resolve);
+      this.#server.once("error", reject).listen(0, host, resolve);
     });
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}`;
   }
 
   /** Calls of `action` take from a bucket of their own; an empty one answers `RequestLimitExceeded` (503). */
@@ -178,7 +178,7 @@ export class Ec2Proxy {
     });
   }
 
-  async #answer(call: Call): Promise<Forwarded | "hang" | "cut"> {
+  async #answer(call: Call): Promise<Answer | "hang" | "cut"> {
     if ((this.#buckets.get(call.action)?.take(performance.now(), true) ?? 0) > 0) {
       return errorAnswer(503, "RequestLimitExceeded", "Request limit exceeded.");
     }
@@ -215,7 +215,7 @@ export class Ec2Proxy {
     return undefined;
   }
 
-  async #forwardChecked(call: Call): Promise<Forwarded> {
+  async #forwardChecked(call: Call): Promise<Answer> {
     const severalInterfaces = await this.#refuseSeveralInterfaces(call);
     if (severalInterfaces !== undefined) {
       return severalInterfaces;
@@ -245,7 +245,7 @@ export class Ec2Proxy {
     return turn;
   }
 
-  async #refuseCreate(call: Call): Promise<Forwarded | undefined> {
+  async #refuseCreate(call: Call): Promise<Answer | undefined> {
     const destination = call.parameters.get("DestinationCidrBlock");
     const table = await this.#ask(call, {
       Action: "DescribeRouteTables",
@@ -278,7 +278,7 @@ export class Ec2Proxy {
   }
 
   /** A route on the very CIDR of a subnet is the one exception that AWS makes inside a VPC. */
-  async #isSubnet(call: Call, table: Forwarded, cidr: string): Promise<boolean> {
+  async #isSubnet(call: Call, table: Answer, cidr: string): Promise<boolean> {
     const answer = await this.#ask(call, {
       Action: "DescribeSubnets",
       "Filter.1.Name": "vpc-id",
@@ -289,7 +289,7 @@ export class Ec2Proxy {
     return answer.body.includes("<subnetId>");
   }
 
-  async #refuseSeveralInterfaces(call: Call): Promise<Forwarded | undefined> {
+  async #refuseSeveralInterfaces(call: Call): Promise<Answer | undefined> {
     const { action, parameters } = call;
     const instanceId = parameters.get("InstanceId");
     const concerned =
@@ -310,7 +310,7 @@ export class Ec2Proxy {
       : undefined;
   }
 
-  async #withBlackholes(call: Call): Promise<Forwarded> {
+  async #withBlackholes(call: Call): Promise<Answer> {
     const answer = await this.#forward(call);
     if (answer.status !== 200) {
       return answer;
@@ -335,12 +335,12 @@ export class Ec2Proxy {
   }
 
   /** A question of the proxy's own, signed as the client's call was: moto takes region and account from the signature. */
-  #ask(call: Call, parameters: Record<string, string>): Promise<Forwarded> {
+  #ask(call: Call, parameters: Record<string, string>): Promise<Answer> {
     const body = Buffer.from(new URLSearchParams({ ...parameters, Version: "2016-11-15" }).toString());
     return this.#forward({ ...call, body });
   }
 
-  async #forward({ headers, body }: Call): Promise<Forwarded> {
+  async #forward({ headers, body }: Call): Promise<Answer> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const outgoing = { ...headers, "content-length": body.length, connection: "close" };
       request(this.#upstream, { method: "POST", headers: outgoing }, resolve).once("error", reject).end(body);
@@ -357,46 +357,4 @@ async function bodyOf(message: IncomingMessage): Promise<Buffer> {
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks);
-}
-
-function withBody(answer: Forwarded, text: string | Buffer): Forwarded {
-  const body = Buffer.from(text as string);
-  return { ...answer, headers: { ...answer.headers, "content-length": body.length }, body };
-}
-
-/** An error as EC2 writes it (EC2 API reference, "Error responses"). */
-function errorAnswer(status: number, code: string, message: string): Forwarded {
-  const text =
-    `<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>${escape(code)}</Code>` +
-    `<Message>${escape(message)}</Message></Error></Errors><RequestID>7a62c49f-347e-4fc4-9331-6e8e00000000</RequestID></Response>`;
-  return withBody(
-    { status, headers: { "content-type": "text/xml;charset=UTF-8" }, body: Buffer.alloc(0) },
-    text,
-  );
-}
-
-function htmlAnswer(status: number): Forwarded {
-  const text = `<html><head><title>${status}</title></head><body><h1>${status}</h1><br></body></html>`;
-  return withBody({ status, headers: { "content-type": "text/html" }, body: Buffer.alloc(0) }, text);
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-/** The items of all route sets of a DescribeRouteTables answer. Route items hold no lists, so the first end tag is theirs. */
-function routeItems(xml: string): readonly string[] {
-  return [...xml.matchAll(/<routeSet>.*?<\/routeSet>/gs)].flatMap(([set]) =>
-    [...set.matchAll(/<item>.*?<\/item>/gs)].map(([item]) => item),
-  );
-}
-
-function textsIn(xml: string, element: string): readonly string[] {
-  return [...xml.matchAll(new RegExp(`<${element}>([^<]*)</${element}>`, "g"))].flatMap(
-    ([, text]) => text ?? [],
-  );
-}
-
-function textIn(xml: string, element: string): string | undefined {
-  return textsIn(xml, element)[0];
 }

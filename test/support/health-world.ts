@@ -1,7 +1,7 @@
 import { HealthMonitor } from "../../src/controllers/health-monitor.ts";
 import { DueQueue } from "../../src/core/health/due-queue.ts";
 import { type HealthOptions, healthOptions } from "../../src/core/health/options.ts";
-import type { ProbeTarget } from "../../src/core/health/target.ts";
+import type { ProbeTarget } from "../../src/core/health/state.ts";
 import type { HealthVerdict } from "../../src/core/health/verdicts.ts";
 import { formatIpv4, type Ipv4 } from "../../src/core/net/ipv4.ts";
 import type { Clock, Timer } from "../../src/ports/clock.ts";
@@ -80,8 +80,8 @@ export class FateProber implements Prober {
   record = true;
   /** How long settling takes. */
   settleMs = 0;
-  /** Whether what comes back now reaches us. */
-  arrives: () => boolean = () => true;
+  /** Whether what comes back from a host now reaches us. */
+  arrives: (host: string) => boolean = () => true;
   /** Called by `settle` first: delivers what lies in the buffer. */
   onSettle: () => void = () => undefined;
 
@@ -104,7 +104,7 @@ export class FateProber implements Prober {
     }
     if (fate !== "silence") {
       this.#clock.setTimer(fate.afterMs, () => {
-        if (this.arrives()) {
+        if (this.arrives(host)) {
           listener(fate.outcome);
         }
       });

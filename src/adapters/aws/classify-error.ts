@@ -1,4 +1,14 @@
-import { NetworkError, type ErrorDetails, type ErrorKind } from "../../core/errors.ts";
+import { NetworkError, type ErrorDetails } from "../../core/errors.ts";
+import {
+  ROUTE_REFUSED,
+  ROUTE_NOT_FOUND,
+  UNAUTHORIZED,
+  THROTTLED,
+  UNAVAILABLE,
+  REFUSED,
+  VERDICTS,
+  type Verdict,
+} from "./ec2-error-codes.ts";
 
 /** What was asked of EC2, for messages and details. */
 export interface AskedCall {
@@ -18,12 +28,6 @@ export interface AttemptOutcome {
   readonly earlierOutcomeUnknown?: boolean;
 }
 
-interface Verdict {
-  readonly kind: ErrorKind;
-  readonly code: string;
-  readonly wayOut: string;
-}
-
 /** The fields that SDK, HTTP and socket errors have in common; any of them may be missing. */
 interface Symptoms {
   readonly name: string;
@@ -33,129 +37,6 @@ interface Symptoms {
   readonly requestId: string | undefined;
   readonly fault: string | undefined;
 }
-
-const ROUTE_REFUSED: Verdict = {
-  kind: "invalid",
-  code: "ROUTE_REFUSED",
-  wayOut:
-    "such a route is never accepted; choose a network outside the VPC's CIDRs and an interface of the same VPC",
-};
-const INTERFACE_NOT_FOUND: Verdict = {
-  kind: "not-found",
-  code: "INTERFACE_NOT_FOUND",
-  wayOut: "the interface is gone, with its instance most likely; read the VPC again",
-};
-const ROUTE_TABLE_NOT_FOUND: Verdict = {
-  kind: "not-found",
-  code: "ROUTE_TABLE_NOT_FOUND",
-  wayOut: "the table is gone; read the VPC again",
-};
-const ROUTE_NOT_FOUND: Verdict = {
-  kind: "not-found",
-  code: "ROUTE_NOT_FOUND",
-  wayOut: "the route is gone; read the table again",
-};
-const UNAUTHORIZED: Verdict = {
-  kind: "invalid",
-  code: "CLOUD_UNAUTHORIZED",
-  wayOut:
-    "attach the policy iam/controller.json to this role and check its VPC, cluster tag and region (docs/iam.md)",
-};
-const UNAUTHENTICATED: Verdict = {
-  kind: "invalid",
-  code: "CLOUD_UNAUTHENTICATED",
-  wayOut:
-    "check the credentials (environment, profile, service account role or instance role; docs/aws.md) and this machine's clock",
-};
-const THROTTLED: Verdict = {
-  kind: "transient",
-  code: "CLOUD_THROTTLED",
-  wayOut: "it is tried again later; if it stays, other programs use up the account's call budget",
-};
-const UNAVAILABLE: Verdict = {
-  kind: "transient",
-  code: "CLOUD_UNAVAILABLE",
-  wayOut:
-    "it is tried again later; if it stays, check the network, the endpoint and the state of AWS in this region",
-};
-const CONFLICT: Verdict = {
-  kind: "conflict",
-  code: "CLOUD_CONFLICT",
-  wayOut: "another change of the same object is under way, or something depends on it; read it again",
-};
-const REFUSED: Verdict = {
-  kind: "invalid",
-  code: "CLOUD_REFUSED",
-  wayOut: "EC2 will not do this as asked; its own code says why (docs/aws.md)",
-};
-
-/**
- * EC2's error codes (EC2 API reference, "Error codes"); codes with a dot are matched whole. `InvalidParameterValue` and
- * `InvalidInstanceID` mean different things by their text and are decided in `verdictOf`.
- */
-const BY_NAME: Readonly<Record<string, Verdict>> = {
-  RouteAlreadyExists: {
-    kind: "conflict",
-    code: "ROUTE_EXISTS",
-    wayOut: "the table already has a route on that destination; read the table again",
-  },
-  RouteLimitExceeded: {
-    kind: "exhausted",
-    code: "ROUTE_LIMIT_EXCEEDED",
-    wayOut:
-      'the table is full; plan coarser routes, or raise the quota "Routes per route table" of the account',
-  },
-  "InvalidRoute.NotFound": ROUTE_NOT_FOUND,
-  "InvalidRouteTableID.NotFound": ROUTE_TABLE_NOT_FOUND,
-  "InvalidRouteTableId.Malformed": ROUTE_TABLE_NOT_FOUND,
-  "InvalidNetworkInterfaceID.NotFound": INTERFACE_NOT_FOUND,
-  "InvalidNetworkInterfaceId.Malformed": INTERFACE_NOT_FOUND,
-  "InvalidRoute.InvalidState": ROUTE_REFUSED,
-  "InvalidRoute.Malformed": ROUTE_REFUSED,
-  RouteNotSupported: ROUTE_REFUSED,
-  InvalidInstanceID: ROUTE_REFUSED,
-  "InvalidVpcID.NotFound": {
-    kind: "not-found",
-    code: "VPC_NOT_FOUND",
-    wayOut: "there is no such VPC in this region and account; give the right one with --vpc and --region",
-  },
-  DependencyViolation: CONFLICT,
-  IncorrectState: CONFLICT,
-  IncorrectInstanceState: CONFLICT,
-  InvalidState: CONFLICT,
-  ConcurrentTagAccess: CONFLICT,
-  UnauthorizedOperation: UNAUTHORIZED,
-  AccessDenied: UNAUTHORIZED,
-  AccessDeniedException: UNAUTHORIZED,
-  Blocked: UNAUTHORIZED,
-  OptInRequired: UNAUTHORIZED,
-  PendingVerification: UNAUTHORIZED,
-  AuthFailure: UNAUTHENTICATED,
-  ExpiredToken: UNAUTHENTICATED,
-  ExpiredTokenException: UNAUTHENTICATED,
-  IncompleteSignature: UNAUTHENTICATED,
-  InvalidClientTokenId: UNAUTHENTICATED,
-  InvalidIdentityToken: UNAUTHENTICATED,
-  MissingAuthenticationToken: UNAUTHENTICATED,
-  RequestExpired: UNAUTHENTICATED,
-  SignatureDoesNotMatch: UNAUTHENTICATED,
-  TokenRefreshRequired: UNAUTHENTICATED,
-  UnrecognizedClientException: UNAUTHENTICATED,
-  CredentialsProviderError: UNAUTHENTICATED,
-  TokenProviderError: UNAUTHENTICATED,
-  RequestLimitExceeded: THROTTLED,
-  RequestThrottled: THROTTLED,
-  Throttling: THROTTLED,
-  ThrottlingException: THROTTLED,
-  ThrottledException: THROTTLED,
-  EC2ThrottledException: THROTTLED,
-  TooManyRequestsException: THROTTLED,
-  BandwidthLimitExceeded: THROTTLED,
-  InternalError: UNAVAILABLE,
-  InternalFailure: UNAVAILABLE,
-  ServiceUnavailable: UNAVAILABLE,
-  Unavailable: UNAVAILABLE,
-};
 
 /** Socket errors that say that the request never left: nothing can have been changed by it. */
 const NEVER_SENT = new Set([
@@ -243,7 +124,7 @@ function textOf(value: unknown): string | undefined {
 
 function verdictOf(symptoms: Symptoms, action: string): Verdict | undefined {
   const { name, message, status, socketCode, fault } = symptoms;
-  const known = Object.hasOwn(BY_NAME, name) ? BY_NAME[name] : undefined;
+  const known = Object.hasOwn(VERDICTS, name) ? VERDICTS[name] : undefined;
   if (known !== undefined) {
     return known;
   }

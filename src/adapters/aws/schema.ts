@@ -212,12 +212,12 @@ export function readRouteTable(item: unknown): Reading<CloudRouteTable> {
   };
 }
 
-/** The IPv4 routes. Where a propagated and a static route have one destination, the static one is in effect (VPC guide, route priority). */
+/** The IPv4 routes. Where a learned and a static route have one destination, the static one is in effect (VPC guide, route priority). */
 function actualRoutes(routes: readonly Ec2Route[]): readonly ActualRoute[] {
   const byDestination = new Map<Cidr, Ec2Route>();
   for (const route of routes) {
     const destination = route.DestinationCidrBlock;
-    if (destination !== undefined && !(isPropagated(route) && byDestination.has(destination))) {
+    if (destination !== undefined && !(isLearned(route) && byDestination.has(destination))) {
       byDestination.set(destination, route);
     }
   }
@@ -258,6 +258,11 @@ function isLocal(route: Ec2Route): boolean {
 /** Routes learned from a VPN gateway have a quota of their own (VPC quotas, "Propagated routes per route table"). */
 function isPropagated(route: Ec2Route): boolean {
   return route.Origin === "EnableVgwRoutePropagation";
+}
+
+/** Made by a VPN gateway or by VPC Route Server, not by a call. */
+function isLearned(route: Ec2Route): boolean {
+  return isPropagated(route) || route.Origin === "Advertisement";
 }
 
 function problemOf(error: z.ZodError): string {

@@ -13,10 +13,10 @@ export interface FailoverMeasurement {
 
 interface Death {
   readonly node: string;
-  readonly interfaceId: string;
   readonly diedAt: number;
   readonly routes: number;
-  left: number;
+  /** "table destination" of routes that lead to no living node yet. */
+  readonly left: Set<string>;
   detectedAt: number | undefined;
   movedAt: number | undefined;
   healed: boolean;
@@ -28,8 +28,8 @@ const LOOK_EVERY_MS = 5;
 const GIVE_UP_MS = 60_000;
 
 /**
- * Measures failovers from outside: the verdict by looking at what the controller says of the node, the end by the region itself, when no
- * table leads to the node any more.
+ * Measures failovers from outside: the verdict by looking at what the controller says of the node, the end by the region itself, when each
+ * of its routes leads to a living node.
  */
 export class FailoverRecorder {
   readonly #clock: Clock;
@@ -65,14 +65,13 @@ export class FailoverRecorder {
   onDeath(nodes: readonly SimulatedNode[]): void {
     const held = this.#heldByInterface();
     for (const { name, card } of nodes) {
-      const routes = held.get(card.id) ?? 0;
-      if (routes > 0) {
+      const routes = held.get(card.id) ?? [];
+      if (routes.length > 0) {
         const death: Death = {
           node: name,
-          interfaceId: card.id,
           diedAt: this.#clock.monotonic(),
-          routes,
-          left: routes,
+          routes: routes.length,
+          left: new Set(routes),
           detectedAt: undefined,
           movedAt: undefined,
           healed: false,
@@ -100,8 +99,8 @@ export class FailoverRecorder {
       .map(({ node, routes, diedAt, detectedAt, movedAt }) => ({
         node,
         routes,
-        detectedMs: detectedAt === undefined ? null : detectedAt - diedAt,
-        routesMovedMs: movedAt === undefined ? null : movedAt - diedAt,
+        detectedMs: detectedAt === undefined ? null : Math.round(detectedAt - diedAt),
+        routesMovedMs: movedAt === undefined ? null : Math.round(movedAt - diedAt),
       }));
   }
 
@@ -130,26 +129,32 @@ export class FailoverRecorder {
       return;
     }
     this.#moves += 1;
+    if (to?.kind !== "interface" || !this.#leadsToLife(to.id)) {
+      return;
+    }
     for (const death of this.#deaths) {
-      if (death.interfaceId === from.id && death.left > 0 && !death.healed) {
-        death.left -= 1;
-        if (death.left === 0) {
-          death.movedAt = change.at;
-        }
+      const was = death.left.delete(`${change.routeTableId} ${change.destination}`);
+      if (was && death.left.size === 0 && !death.healed) {
+        death.movedAt = change.at;
       }
     }
   }
 
-  #heldByInterface(): ReadonlyMap<string, number> {
+  #leadsToLife(interfaceId: string): boolean {
+    const { region } = this.#cluster;
+    return region.isAlive(region.interfaces.get(interfaceId)?.instanceId ?? "");
+  }
+
+  #heldByInterface(): ReadonlyMap<string, readonly string[]> {
     const { region, tables } = this.#cluster;
-    const held = new Map<string, number>();
+    const held = new Map<string, string[]>();
     for (const table of tables.values()) {
       for (const { destination, target } of region.routesAt(table, region.time())) {
         if (
           target.kind === "interface" &&
           this.#networks.some((network) => containsCidr(network, destination))
         ) {
-          held.set(target.id, (held.get(target.id) ?? 0) + 1);
+          held.set(target.id, [...(held.get(target.id) ?? []), `${table.id} ${destination}`]);
         }
       }
     }

@@ -112,7 +112,11 @@ export class ScenarioDirector {
       instance.hung = true;
     }
     this.#last = nodes.map(({ name }) => name);
-    return { text: `${namesOf(killed)} falls silent`, killed, healed: [] };
+    return {
+      text: `${namesOf(killed)} ${killed.length === 1 ? "falls" : "fall"} silent`,
+      killed,
+      healed: [],
+    };
   }
 
   #heal(nodes: readonly SimulatedNode[]): StepReport {
@@ -120,7 +124,7 @@ export class ScenarioDirector {
     for (const { instance } of healed) {
       instance.hung = false;
     }
-    return { text: `${namesOf(healed)} is back`, killed: [], healed };
+    return { text: `${namesOf(healed)} ${verbFor(healed)} back`, killed: [], healed };
   }
 
   #terminate(nodes: readonly SimulatedNode[]): StepReport {
@@ -128,7 +132,7 @@ export class ScenarioDirector {
       this.#cluster.removeNode(name);
     }
     this.#last = [];
-    return { text: `${namesOf(nodes)} is terminated`, killed: nodes, healed: [] };
+    return { text: `${namesOf(nodes)} ${verbFor(nodes)} terminated`, killed: nodes, healed: [] };
   }
 
   async #remove(nodes: readonly SimulatedNode[]): Promise<StepReport> {
@@ -137,7 +141,7 @@ export class ScenarioDirector {
     }
     return {
       ...this.#terminate(nodes),
-      text: `${namesOf(nodes)} is taken out of the cluster and terminated`,
+      text: `${namesOf(nodes)} ${verbFor(nodes)} taken out of the cluster and terminated`,
     };
   }
 
@@ -146,7 +150,7 @@ export class ScenarioDirector {
       { length: count },
       () => this.#cluster.addNode(zone === "random" ? this.#randomZone() : zone).name,
     );
-    return said(`${names.join(", ")} is launched`);
+    return said(`${names.join(", ")} ${count === 1 ? "is" : "are"} launched`);
   }
 
   #checkOn(nodes: readonly SimulatedNode[]): StepReport {
@@ -178,8 +182,8 @@ export class ScenarioDirector {
       buckets[action] = { capacity, perSecond };
     }
     this.#cluster.ec2.settings = { ...settings, buckets };
-    const what = actions === undefined ? "every EC2 action" : actions.join(", ");
-    return said(`${what} has ${capacity} tokens, ${perSecond} more a second`);
+    const what = actions === undefined ? "every EC2 action" : `each of ${actions.join(", ")}`;
+    return said(`${what} is down to ${capacity} tokens, ${perSecond} more a second`);
   }
 
   /** As somebody at the console: past the controller, on routes of ours. */
@@ -294,6 +298,10 @@ export class ScenarioDirector {
     }
     return chosen;
   }
+}
+
+function verbFor(nodes: readonly SimulatedNode[]): string {
+  return nodes.length === 1 ? "is" : "are";
 }
 
 function said(text: string): StepReport {

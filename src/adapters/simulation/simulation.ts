@@ -195,7 +195,7 @@ export class Simulation {
     let convergedMs: number | null = null;
     while (convergedMs === null && clock.monotonic() < CONVERGES_WITHIN_MS) {
       await clock.runFor(500);
-      convergedMs = this.#isConverged() ? clock.monotonic() : null;
+      convergedMs = this.#isConverged() ? Math.round(clock.monotonic()) : null;
     }
     const cards = [...cluster.nodes.values()].map(({ card }) => card.sourceDestCheck.at(clock.monotonic()));
     onEvent({
@@ -265,7 +265,7 @@ export class Simulation {
   /** After a step: how many pods are out of reach, and when the last of them is reached again. */
   async #watch(until: number, routes: RouteLog): Promise<void> {
     const { clock } = this.#options;
-    let lost = this.#tellReach("during");
+    let lost = this.#tellReach();
     let seen = routes.count();
     while (lost > 0 && clock.monotonic() < until) {
       await clock.runFor(Math.min(LOOK_EVERY_MS, until - clock.monotonic()));
@@ -295,9 +295,10 @@ export class Simulation {
     }
   }
 
-  #tellReach(phase: "before" | "during" | "after"): number {
+  #tellReach(known?: "before" | "after"): number {
     const { clock, onEvent } = this.#options;
     const report = this.#survey.reach(this.#checkRandom());
+    const phase = known ?? (report.unreachable === 0 ? "after" : "during");
     onEvent({ kind: "reach", atMs: clock.monotonic(), phase, reach: reachOf(report) });
     return report.unreachable;
   }

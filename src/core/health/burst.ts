@@ -1,35 +1,7 @@
-import type { DueItem } from "./due-queue.ts";
 import type { HealthOptions } from "./options.ts";
-import type { TargetState } from "./target.ts";
+import type { Burst, TargetState } from "./state.ts";
 
-/**
- * The quick probes that confirm or clear one suspicion. The suspect gets every round, the others each round until they answered.
- *
- *     start   +25 ms   +50 ms   +75 ms   +100 ms                +200 ms
- *     round 1 round 2  round 3  round 4  round 5 (lastSentMs)   verdict
- *     └─ answers to probes sent here prove that we can see ─┘
- *
- * Why the last round proves nothing: an interruption of ours that ends just before it would let another's answer in, but no answer of the suspect's
- * that it was not asked for. So whenever others count as seen, the suspect was asked once more after that.
- */
-export interface Burst extends DueItem {
-  readonly kind: "burst";
-  readonly suspect: TargetState;
-  /** The suspect is down already by another's word: the burst only asks who could take over. */
-  readonly forced: boolean;
-  /** Its stand-ins and one more node. */
-  readonly others: readonly TargetState[];
-  readonly startMs: number;
-  rounds: number;
-  lastSentMs: number;
-  /** Those of `others` that answered a probe sent since the start. */
-  readonly answered: Set<string>;
-  /** When the first of the answered probes was sent. */
-  firstAnsweredSentMs: number;
-  /** Concluded, or cleared: whatever is still scheduled for it is void. */
-  over: boolean;
-}
-
+/** Starts a burst with the round at `nowMs`; whom it asks is said by `nextRound`. */
 export function newBurst(
   suspect: TargetState,
   others: readonly TargetState[],
@@ -44,6 +16,7 @@ export function newBurst(
     startMs: nowMs,
     rounds: 0,
     lastSentMs: nowMs,
+    seenUntilMs: -Infinity,
     answered: new Set(),
     firstAnsweredSentMs: Infinity,
     over: false,
@@ -92,6 +65,7 @@ export function nextRound(burst: Burst, nowMs: number, options: HealthOptions): 
       asked.push(other);
     }
   }
+  burst.seenUntilMs = burst.rounds === 0 ? -Infinity : burst.lastSentMs;
   burst.rounds += 1;
   burst.lastSentMs = nowMs;
   burst.dueMs = nowMs + (burst.rounds < options.burst ? options.burstIntervalMs : options.burstTimeoutMs);

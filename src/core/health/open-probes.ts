@@ -1,4 +1,4 @@
-import type { TargetState } from "./target.ts";
+import type { TargetState } from "./state.ts";
 
 /** A probe under way. `open` until it was answered, could not be sent, or was judged lost. */
 export interface OpenProbe {

@@ -1,4 +1,4 @@
-import type { TargetState } from "./target.ts";
+import type { TargetState } from "./state.ts";
 
 interface Link {
   readonly target: TargetState;
@@ -89,7 +89,7 @@ export class Recency {
     return best;
   }
 
-  /** Whether anybody answered a probe that was sent at `fromMs` or later, and before `untilMs`. Looks at those who answered since `fromMs` only. */
+  /** Whether anybody answered a probe that was sent from `fromMs` to `untilMs`, both included. Looks at those who answered since `fromMs` only. */
   answeredWithin(fromMs: number, untilMs: number): boolean {
     for (const zone of this.#zones.values()) {
       for (
@@ -98,7 +98,7 @@ export class Recency {
         link = link.older
       ) {
         const sentMs = link.target.answeredSentMs;
-        if (sentMs >= fromMs && sentMs < untilMs) {
+        if (sentMs >= fromMs && sentMs <= untilMs) {
           return true;
         }
       }

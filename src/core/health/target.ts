@@ -1,54 +1,7 @@
-import type { Ipv4 } from "../net/ipv4.ts";
-import type { Burst } from "./burst.ts";
-import type { DueItem } from "./due-queue.ts";
 import type { HealthOptions } from "./options.ts";
 import { hostHash } from "./phase.ts";
+import type { ProbeTarget, TargetState } from "./state.ts";
 import type { NodeHealth, NodeHealthEntry } from "./view.ts";
-
-/** A node to probe. */
-export interface ProbeTarget {
-  readonly host: string;
-  readonly address: Ipv4;
-  /** `gateway`: holds routes now. `stand-in`: could take some over. */
-  readonly role: "gateway" | "stand-in";
-  /** Hosts that could take over its routes, the best first; names that are no targets are passed over. */
-  readonly standIns: readonly string[];
-  /** Nodes of one zone are expected to fail together: a suspect's witness comes from another one if it can. */
-  readonly zone: string;
-}
-
-/** What the probes said of one target so far. Changed in place by the functions below and by `HealthVerdicts`; others only read it. */
-export interface TargetState extends DueItem {
-  readonly kind: "target";
-  readonly host: string;
-  readonly address: Ipv4;
-  readonly hash: number;
-  role: ProbeTarget["role"];
-  zone: string;
-  standIns: readonly string[];
-  health: NodeHealth;
-  last: NodeHealthEntry["last"];
-  /** Probes lost, and answers in time, since the last of the other kind. */
-  lostInRow: number;
-  answersInRow: number;
-  /** Monotonic ms; 0 when there is none. */
-  holdDownUntilMs: number;
-  /** The last time it went down, and how often the hold-down has been doubled since it was calm. */
-  wentDownMs: number;
-  doublings: number;
-  /** When its last probe was sent and when the last one that it answered was sent and answered; -Infinity for never. */
-  sentMs: number;
-  answeredSentMs: number;
-  answeredMs: number;
-  /** Has had its first verdict, up or down. */
-  judged: boolean;
-  /** Bursts that still wait for its answer. */
-  readonly awaitedBy: Burst[];
-  /** No longer a target: what still arrives for it means nothing. */
-  removed: boolean;
-  /** The snapshot's entry, made when it is asked for. */
-  entry: NodeHealthEntry | undefined;
-}
 
 /** A target of which nothing is known yet. */
 export function newTarget({ host, address, role, standIns, zone }: ProbeTarget): TargetState {

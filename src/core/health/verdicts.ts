@@ -1,16 +1,8 @@
-import { type Burst, closeBurst, creditBursts, newBurst } from "./burst.ts";
+import { closeBurst, creditBursts, newBurst } from "./burst.ts";
 import type { HealthOptions } from "./options.ts";
 import { Recency } from "./recency.ts";
-import {
-  countAnswer,
-  countLoss,
-  entryOf,
-  markDown,
-  markUnmeasured,
-  newTarget,
-  type ProbeTarget,
-  type TargetState,
-} from "./target.ts";
+import type { Burst, ProbeTarget, TargetState } from "./state.ts";
+import { countAnswer, countLoss, entryOf, markDown, markUnmeasured, newTarget } from "./target.ts";
 import type { HealthSnapshot, NodeHealthEntry } from "./view.ts";
 
 /**
@@ -53,8 +45,8 @@ export interface TargetChanges {
  *     `rise` answers in row, no hold-down       unknown, rising,   up
  *                                               down
  *
- * "Else answered" is anyone: the burst's own others, or any target that answered a probe sent before the burst's last round. Each call
- * is O(1), but what starts, rounds or ends a burst, which is O(stand-ins), and `setTargets`.
+ * "Else answered" is anyone: the burst's own others, or any target that answered a probe sent before the burst's last round (`Burst` says
+ * how long before). Each call is O(1), but what starts, rounds or ends a burst, which is O(stand-ins), and `setTargets`.
  */
 export class HealthVerdicts {
   readonly #options: HealthOptions;
@@ -179,13 +171,14 @@ export class HealthVerdicts {
       return;
     }
     this.#close(burst);
-    const { suspect, startMs, lastSentMs } = burst;
+    const { suspect, startMs, seenUntilMs } = burst;
     if (burst.forced) {
       this.#verdicts.push({ kind: "down", host: suspect.host, at: nowMs, answered: burst.answered });
       return;
     }
     const fresh = !this.#blind && this.#sightedMs < startMs;
-    const seen = burst.firstAnsweredSentMs < lastSentMs || this.#recency.answeredWithin(startMs, lastSentMs);
+    const seen =
+      burst.firstAnsweredSentMs <= seenUntilMs || this.#recency.answeredWithin(startMs, seenUntilMs);
     if (fresh && seen) {
       this.#down(suspect, nowMs);
       this.#verdicts.push({ kind: "down", host: suspect.host, at: nowMs, answered: burst.answered });

@@ -3,8 +3,9 @@ import { formatCidr } from "../net/cidr.ts";
 import { formatIpv4, ipv4Value } from "../net/ipv4.ts";
 import { firstFree } from "./address-set.ts";
 import { skipBlackouts } from "./blackout-range.ts";
-import type { AllocationRequest, Change } from "./change.ts";
+import type { Change } from "./change.ts";
 import { noFreeAddress, noNetwork } from "./exhaustion.ts";
+import type { AllocationRequest } from "./records.ts";
 import {
   allocationAt,
   blockStart,
@@ -17,8 +18,6 @@ import {
   type NetworkState,
   type Pool,
 } from "./state.ts";
-
-const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** The address that was chosen, and what `commit` has to apply once the store took it. */
 export interface AllocationPlan {
@@ -39,7 +38,7 @@ export interface AllocationPlan {
  *
  *     code                    kind       when
  *     ----------------------  ---------  ----------------------------------------------------
- *     ADDRESS_NAME_INVALID    invalid    the name is empty or not well-formed text
+ *     ADDRESS_NAME_INVALID    invalid    the name is empty
  *     ADDRESS_EXISTS          conflict   the name holds an address; details: address, host, tenant, segment, name
  *     HOST_NOT_FOUND          not-found
  *     TENANT_WITHOUT_NETWORK  conflict   no network admits the tenant
@@ -231,13 +230,10 @@ function take(
 }
 
 function checkName(name: string): void {
-  if (name === "" || LONE_SURROGATE.test(name)) {
-    throw new NetworkError(
-      "invalid",
-      "ADDRESS_NAME_INVALID",
-      "an address needs a name, of one or more well-formed characters",
-      { name },
-    );
+  if (name === "") {
+    throw new NetworkError("invalid", "ADDRESS_NAME_INVALID", "an address needs a name that is not empty", {
+      name,
+    });
   }
 }
 

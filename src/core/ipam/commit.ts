@@ -3,21 +3,19 @@ import { formatCidr } from "../net/cidr.ts";
 import { formatIpv4 } from "../net/ipv4.ts";
 import { addOffset, createAddressSet, deleteOffset } from "./address-set.ts";
 import { blackoutRange, skipBlackouts } from "./blackout-range.ts";
+import type { AddressChange, Change } from "./change.ts";
 import type {
-  AddressChange,
   AddressRecord,
   BlackoutRecord,
   BlockOwner,
   BlockRecord,
-  Change,
   HostRecord,
   IpamRecords,
-} from "./change.ts";
+} from "./records.ts";
 import {
   blockStart,
   createState,
   poolAt,
-  SUBNET_LABEL,
   type BlockList,
   type BlockState,
   type HostState,
@@ -331,7 +329,6 @@ function putHost(state: IpamState, record: HostRecord): void {
   host.placements = placements;
   state.hosts.set(record.name, host);
   state.hostsByIp.set(record.ip, [...(state.hostsByIp.get(record.ip) ?? []), host]);
-  state.hostsWithSubnet += record.tags[SUBNET_LABEL] === undefined ? 0 : 1;
 }
 
 function deleteHost(state: IpamState, name: string): void {
@@ -357,7 +354,6 @@ function forgetHost(state: IpamState, host: HostState): void {
   } else {
     state.hostsByIp.delete(host.record.ip);
   }
-  state.hostsWithSubnet -= host.record.tags[SUBNET_LABEL] === undefined ? 0 : 1;
 }
 
 function putBlackouts(state: IpamState, record: BlackoutRecord): void {

@@ -1,5 +1,5 @@
 import { NetworkError } from "../errors.ts";
-import type { AllocationRequest } from "./change.ts";
+import type { AllocationRequest } from "./records.ts";
 import type { HostState, IpamState, NetworkState, Pool } from "./state.ts";
 
 /** Why the tenant gets no address at all: no network admits it. */

@@ -1,7 +1,8 @@
 import { NetworkError } from "../errors.ts";
 import { readIpv4 } from "../net/ipv4.ts";
-import type { Change } from "./change.ts";
-import { allocationAt, networkAt, type Allocation, type IpamState } from "./state.ts";
+import type { AddressChange, Change } from "./change.ts";
+import { adoptUnplaced, createDraft, replaceHost } from "./placement.ts";
+import { allocationAt, networkAt, type Allocation, type HostState, type IpamState } from "./state.ts";
 
 /** The allocation that was found, and what `commit` has to apply once the store took it. */
 export interface ReleasePlan {
@@ -11,7 +12,7 @@ export interface ReleasePlan {
 
 /**
  * Releases the address of a name, or, where no such name is known, an address in dotted form. A block that becomes empty loses its owner and goes to the end of its group's
- * returned blocks. Throws `ADDRESS_NOT_FOUND` (not-found).
+ * returned blocks. A misplaced host that thereby has no address left in its group moves (decision 6). Throws `ADDRESS_NOT_FOUND` (not-found).
  */
 export function planRelease(state: IpamState, nameOrIp: string): ReleasePlan {
   const allocation = state.names.get(nameOrIp) ?? findByIp(state, nameOrIp);
@@ -23,17 +24,45 @@ export function planRelease(state: IpamState, nameOrIp: string): ReleasePlan {
       { name: nameOrIp },
     );
   }
-  return { allocation, changes: [releaseOf(state, allocation)] };
+  const { block } = allocation;
+  const host = block.holding?.host;
+  const isLast = block.count === 1;
+  const change = releaseOf(allocation, 1, isLast, state.sequence);
+  const moves = isLast && host?.record.misplaced === true ? movesOf(state, host, allocation) : [];
+  return { allocation, changes: [change, ...moves] };
 }
 
-function releaseOf(state: IpamState, { name, address, block }: Allocation): Change {
+/** Releases every address of a host, block by block in the order of acquisition. */
+export function releaseBlocks(state: IpamState, host: HostState): readonly AddressChange[] {
+  const blocks = [...host.blocks].toSorted((a, b) => a.sequence - b.sequence);
+  return blocks.flatMap(({ holders, count }, index) =>
+    holders
+      .filter((allocation) => allocation !== undefined)
+      .map((allocation, position) =>
+        releaseOf(allocation, position + 1, position + 1 === count, state.sequence + index),
+      ),
+  );
+}
+
+/** `nth`: which release of the block in this plan it is. `returned`: the number that the block gets when this was its last address. */
+function releaseOf(
+  { name, address, block }: Allocation,
+  nth: number,
+  isLast: boolean,
+  returned: number,
+): AddressChange {
   const network = block.pool.network.network.name;
   const { first } = block;
-  const revision = block.revision + 1;
-  const empty = block.count === 1;
-  const owner = empty ? undefined : block.holding?.record;
-  const sequence = empty ? state.sequence : block.sequence;
+  const revision = block.revision + nth;
+  const owner = isLast ? undefined : block.holding?.record;
+  const sequence = isLast ? returned : block.sequence;
   return { kind: "release", name, network, address, first, owner, revision, sequence, block };
+}
+
+function movesOf(state: IpamState, host: HostState, { block }: Allocation): readonly Change[] {
+  const draft = createDraft(state);
+  const record = replaceHost(draft, host, host.record.tags, block);
+  return [{ kind: "put-host", host: record }, ...adoptUnplaced(draft, record.name)];
 }
 
 function findByIp(state: IpamState, text: string): Allocation | undefined {

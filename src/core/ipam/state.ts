@@ -2,7 +2,7 @@ import { rangeOf } from "../net/cidr.ts";
 import type { Group, Network } from "../topology/topology.ts";
 import type { AddressSet } from "./address-set.ts";
 import type { BlackoutRange } from "./blackout-range.ts";
-import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./change.ts";
+import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./records.ts";
 
 /** The label of a host and the assignment key of a group that name an EC2 subnet (decision 7). */
 export const SUBNET_LABEL = "romana.io/subnet-id";
@@ -32,8 +32,6 @@ export interface IpamState {
   leafOfGroup: ReadonlyMap<Group, LeafState>;
   readonly hosts: Map<string, HostState>;
   readonly hostsByIp: Map<string, HostState[]>;
-  /** Hosts that carry the subnet label: while there are none, a missing label means nothing (off AWS). */
-  hostsWithSubnet: number;
   readonly names: Map<string, Allocation>;
   /** Allocations and releases so far, from 0. */
   revision: number;
@@ -148,9 +146,11 @@ export function createState(
   base: RevisionBase = { total: 0, networks: {} },
 ): IpamState {
   const leafOfGroup = new Map<Group, LeafState>();
-  const networks: NetworkState[] = [];
+  const created = topology.networks.map(({ network }) => createNetwork(network, base));
+  const byName = new Map(created.map((item) => [item.network.network.name, item]));
+  const networks = created.map(({ network }) => network);
   const leaves = topology.entries.map((entry, index) =>
-    createLeaves(entry.networks, index, base, networks, leafOfGroup),
+    createLeaves(entry.networks, index, byName, leafOfGroup),
   );
   const commonNetworks = networks.filter(({ network }) => network.tenants.length === 0);
   const tenants = new Set(networks.flatMap(({ network }) => network.tenants));
@@ -169,7 +169,6 @@ export function createState(
     leafOfGroup,
     hosts: new Map(),
     hostsByIp: new Map(),
-    hostsWithSubnet: 0,
     names: new Map(),
     revision: base.total,
     sequence: 1,
@@ -227,12 +226,10 @@ export function holdingOf(
 function createLeaves(
   carved: CarvedTopology["entries"][number]["networks"],
   entry: number,
-  base: RevisionBase,
-  networks: NetworkState[],
+  byName: ReadonlyMap<string, NetworkDraft>,
   leafOfGroup: Map<Group, LeafState>,
 ): readonly LeafState[] {
-  const added = carved.map(({ network }) => createNetwork(network, base));
-  networks.push(...added.map(({ network }) => network));
+  const drafts = carved.flatMap(({ network }) => byName.get(network.name) ?? []);
   const leaves: LeafState[] = [];
   const walk = (groups: readonly Group[], chain: readonly Group[], path: readonly number[]): void => {
     const [group] = groups;
@@ -251,11 +248,11 @@ function createLeaves(
     const namesSubnet = above.some(({ assignment }) => assignment[SUBNET_LABEL] !== undefined);
     const leaf = { entry, path, groups: above, pools, hosts: new Set<HostState>(), namesSubnet, subnet: "" };
     for (const [index, own] of groups.entries()) {
-      const place = added[index];
-      if (place !== undefined) {
-        const pool = createPool(place.network, leaf, own);
+      const draft = drafts[index];
+      if (draft !== undefined) {
+        const pool = createPool(draft.network, leaf, own);
         pools.push(pool);
-        place.pools.push(pool);
+        draft.pools.push(pool);
       }
     }
     leaves.push(leaf);
@@ -269,7 +266,13 @@ function createLeaves(
   return leaves;
 }
 
-function createNetwork(network: Network, base: RevisionBase): { network: NetworkState; pools: Pool[] } {
+/** A network whose pools are being collected. */
+interface NetworkDraft {
+  readonly network: NetworkState;
+  readonly pools: Pool[];
+}
+
+function createNetwork(network: Network, base: RevisionBase): NetworkDraft {
   const { first, size } = rangeOf(network.cidr);
   const pools: Pool[] = [];
   const revision = base.networks[network.name] ?? 0;

@@ -16,6 +16,8 @@ describe.skipIf(requireMoto())("on moto", () => {
     "refuses a second route on a destination",
     "refuses routes inside the VPC",
     "shows blackholes",
+    "limits routes",
+    "fails on demand",
   ]);
 
   cloudContract("Ec2Cloud, moto behind the proxy,", async () =>

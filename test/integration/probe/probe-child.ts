@@ -10,7 +10,7 @@ import { SystemClock } from "../../../src/adapters/system/system-clock.ts";
 import { HealthMonitor } from "../../../src/controllers/health-monitor.ts";
 import { NetworkError } from "../../../src/core/errors.ts";
 import { healthOptions } from "../../../src/core/health/options.ts";
-import type { ProbeTarget } from "../../../src/core/health/target.ts";
+import type { ProbeTarget } from "../../../src/core/health/state.ts";
 import type { Ipv4 } from "../../../src/core/net/ipv4.ts";
 import type { Prober } from "../../../src/ports/prober.ts";
 import { ListLogger } from "../../support/health-world.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import type { ProbeTarget } from "../../../src/core/health/target.ts";
+import type { ProbeTarget } from "../../../src/core/health/state.ts";
 import { formatIpv4 } from "../../../src/core/net/ipv4.ts";
 import { canMakeNamespaces, type ProbeChild, ProbeNamespace } from "../../support/probe-namespace.ts";
 import { skipUnless } from "../../support/skip.ts";

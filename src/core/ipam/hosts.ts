@@ -1,0 +1,172 @@
+import { NetworkError } from "../errors.ts";
+import type { Ipv4 } from "../net/ipv4.ts";
+import type { HostOrigin } from "../topology/topology.ts";
+import type { Change } from "./change.ts";
+import {
+  adoptUnplaced,
+  createDraft,
+  leaveLeaf,
+  leavesOfHost,
+  placeEverywhere,
+  replaceHost,
+  type PlacementDraft,
+} from "./placement.ts";
+import type { HostRecord } from "./records.ts";
+import { releaseBlocks } from "./release.ts";
+import type { HostState, IpamState } from "./state.ts";
+
+/** Port of a host's agent when none is given (the original's). */
+export const DEFAULT_AGENT_PORT = 9604;
+
+/** A host to be registered. */
+export interface NewHost {
+  readonly name: string;
+  readonly ip: Ipv4;
+  readonly agentPort?: number | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly origin: HostOrigin;
+}
+
+/** What became of one host of a batch. `conflict`: its name or its address belongs to another host, as `reason` says; nothing was changed for it. */
+export interface HostOutcome {
+  readonly name: string;
+  readonly outcome: "added" | "updated" | "unchanged" | "conflict";
+  readonly reason: string;
+}
+
+export interface HostsPlan {
+  readonly outcomes: readonly HostOutcome[];
+  readonly changes: readonly Change[];
+}
+
+/**
+ * Registers a host and places it, once per topology entry, in the least loaded group that takes it; the same group in each network of the entry. A host that fits no group
+ * is registered as unplaced (decision 5). Throws `HOST_EXISTS` (conflict) when its name or its address is taken, `HOST_INVALID` (invalid) for
+ * an empty name.
+ */
+export function planHost(state: IpamState, host: NewHost): readonly Change[] {
+  checkHostName(host);
+  const taken =
+    conflictOf(state, host) ?? (state.hosts.has(host.name) ? `host ${host.name} exists` : undefined);
+  if (taken !== undefined) {
+    throw new NetworkError(
+      "conflict",
+      "HOST_EXISTS",
+      `cannot add host ${host.name} (${host.ip}): ${taken}; remove it first, or use another name and address`,
+      { name: host.name, ip: host.ip },
+    );
+  }
+  return [{ kind: "put-host", host: newRecord(createDraft(state), host, state.sequence) }];
+}
+
+/**
+ * Registers the hosts that somebody learned of. One that exists under the same name and address keeps its origin and labels of its own, and gets the
+ * labels given here; so the same list a second time changes nothing. Throws `HOST_INVALID`.
+ */
+export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPlan {
+  const draft = createDraft(state);
+  const changes: Change[] = [];
+  const names = new Set<string>();
+  const addresses = new Set<string>();
+  let { sequence } = state;
+  const outcomes = hosts.map((host): HostOutcome => {
+    const { name } = host;
+    checkHostName(host);
+    const known = state.hosts.get(name);
+    const twice = names.has(name) || addresses.has(host.ip) ? "the list names it twice" : undefined;
+    const reason = twice ?? conflictOf(state, host);
+    names.add(name);
+    addresses.add(host.ip);
+    if (reason !== undefined) {
+      return { name, outcome: "conflict", reason };
+    }
+    if (known === undefined) {
+      changes.push({ kind: "put-host", host: newRecord(draft, host, sequence) });
+      sequence += 1;
+      return { name, outcome: "added", reason: "" };
+    }
+    const tags = { ...known.record.tags, ...host.tags };
+    if (sameLabels(tags, known.record.tags)) {
+      return { name, outcome: "unchanged", reason: "" };
+    }
+    changes.push({ kind: "put-host", host: replaceHost(draft, known, tags) });
+    return { name, outcome: "updated", reason: "" };
+  });
+  return { outcomes, changes };
+}
+
+/**
+ * Sets all labels of a host. One that no longer fits its group moves at once if it has no addresses there; otherwise it stays, misplaced, until its last address is
+ * released (decision 6). No change when the labels are the same. Throws `HOST_NOT_FOUND`.
+ */
+export function planLabels(
+  state: IpamState,
+  name: string,
+  tags: Readonly<Record<string, string>>,
+): readonly Change[] {
+  const host = hostNamed(state, name);
+  if (sameLabels(tags, host.record.tags)) {
+    return [];
+  }
+  const draft = createDraft(state);
+  const change: Change = { kind: "put-host", host: replaceHost(draft, host, tags) };
+  return [change, ...adoptUnplaced(draft, name)];
+}
+
+/** Removes a host with its names, addresses and blocks (decision 10). Hosts that found no place may take its. Throws `HOST_NOT_FOUND`. */
+export function planHostRemoval(state: IpamState, name: string): readonly Change[] {
+  const host = hostNamed(state, name);
+  const draft = createDraft(state);
+  for (const leaf of leavesOfHost(host).values()) {
+    leaveLeaf(draft, leaf);
+  }
+  return [...releaseBlocks(state, host), { kind: "delete-host", name }, ...adoptUnplaced(draft, name)];
+}
+
+/** True when both have the same labels. */
+export function sameLabels(
+  a: Readonly<Record<string, string>>,
+  b: Readonly<Record<string, string>>,
+): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}
+
+function hostNamed(state: IpamState, name: string): HostState {
+  const host = state.hosts.get(name);
+  if (host === undefined) {
+    throw new NetworkError(
+      "not-found",
+      "HOST_NOT_FOUND",
+      `host ${name} is not registered; \`romana host list\` shows those that are`,
+      { host: name },
+    );
+  }
+  return host;
+}
+
+function checkHostName({ name, ip }: NewHost): void {
+  if (name === "") {
+    throw new NetworkError("invalid", "HOST_INVALID", `the host at ${ip} needs a name that is not empty`, {
+      ip,
+    });
+  }
+}
+
+/** Why the host cannot be registered: its name stands for another address, or its address for another name. */
+function conflictOf(state: IpamState, { name, ip }: NewHost): string | undefined {
+  const known = state.hosts.get(name);
+  if (known !== undefined && known.record.ip !== ip) {
+    return `host ${name} exists with address ${known.record.ip}`;
+  }
+  const other = state.hostsByIp.get(ip)?.find(({ record }) => record.name !== name);
+  return other !== undefined && known === undefined
+    ? `host ${other.record.name} has address ${ip}`
+    : undefined;
+}
+
+function newRecord(draft: PlacementDraft, host: NewHost, sequence: number): HostRecord {
+  const { name, ip, agentPort = DEFAULT_AGENT_PORT, tags = {}, origin } = host;
+  const groups = placeEverywhere(draft, tags);
+  return { name, ip, agentPort, tags, origin, sequence, groups, misplaced: false };
+}

@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+
+import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
+import { MemoryStore } from "../adapters/memory/memory-store.ts";
+import { createProber } from "../adapters/probe/create-prober.ts";
+import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
+import { SystemClock } from "../adapters/system/system-clock.ts";
+import { listen } from "../api/listen.ts";
+import { createServer } from "../api/server.ts";
+import { readVersion } from "../cli/version.ts";
+import type { ControllerConfig } from "../config/load.ts";
+import { stripComments } from "../config/strip-comments.ts";
+import { NetworkError } from "../core/errors.ts";
+import { builtinTopology } from "../core/topology/builtin.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Store } from "../ports/store.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { createControlPlane } from "./create-control-plane.ts";
+
+/** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
+export async function runController(config: ControllerConfig, signal: AbortSignal): Promise<void> {
+  const log = createLogger({ level: config.logLevel });
+  const clock = new SystemClock();
+  const closers: (() => void | Promise<void>)[] = [];
+  try {
+    const initialTopology = readInitialTopology(config);
+    const store = openStore(config, clock);
+    closers.push(() => store.close());
+    const ec2 =
+      config.cloud === "aws"
+        ? await createEc2Cloud(
+            {
+              region: config.region,
+              vpc: config.vpc,
+              cluster: config.cluster,
+              clock,
+              log: log.child({ component: "ec2" }),
+              attemptTimeoutMs: config.ec2.timeoutMs,
+            },
+            signal,
+          )
+        : undefined;
+    closers.push(() => ec2?.close());
+    const prober =
+      ec2 === undefined || config.probe.kind === "none"
+        ? undefined
+        : await createProber(
+            config.probe.kind === "tcp" ? { kind: "tcp", port: config.probe.port } : { kind: "icmp" },
+          );
+    closers.push(() => prober?.close());
+    const plane = await createControlPlane(
+      {
+        clock,
+        log,
+        store,
+        cloud: ec2?.cloud,
+        prober,
+        config,
+        initialTopology,
+        version: readVersion(),
+        cloudName: config.cloud,
+        storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",
+      },
+      signal,
+    );
+    closers.push(() => plane.stop());
+    const server = createServer({
+      addressing: plane.addressing,
+      routes: plane.routes,
+      log: log.child({ component: "api" }),
+      limits: { maxInFlight: config.maxInFlight },
+    });
+    closers.push(() => server.close());
+    plane.start();
+    const address = await listen(server, config.listen);
+    log.info(
+      { address, cloud: config.cloud, vpcId: ec2?.vpcId, dryRun: config.dryRun },
+      "the controller serves",
+    );
+    await aborted(signal);
+    log.info({}, "the controller stops");
+  } finally {
+    for (const close of closers.toReversed()) {
+      await close();
+    }
+  }
+}
+
+function openStore({ store }: ControllerConfig, clock: Clock): Store {
+  return store.kind === "sqlite" ? new SqliteStore({ file: store.file, clock }) : new MemoryStore({ clock });
+}
+
+/** The document that `--topology` names, read before anything is opened, so that a mistake in it changes nothing. */
+function readInitialTopology({ topology }: ControllerConfig): unknown {
+  if (topology === undefined) {
+    return undefined;
+  }
+  if (topology.kind === "builtin") {
+    return builtinTopology(topology.name);
+  }
+  try {
+    return JSON.parse(stripComments(readFileSync(topology.path, "utf8")));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new NetworkError(
+      "invalid",
+      "TOPOLOGY_UNREADABLE",
+      `cannot read the topology ${topology.path}: ${reason}`,
+      { path: topology.path },
+      error,
+    );
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+    } else {
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    }
+  });
+}

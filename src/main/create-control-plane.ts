@@ -1,0 +1,211 @@
+import type { ControllerConfig } from "../config/load.ts";
+import { HealthMonitor } from "../controllers/health-monitor.ts";
+import { HostController } from "../controllers/host-controller.ts";
+import { NO_PROBES, RouteController } from "../controllers/route-controller.ts";
+import { NoRoutes, RouteReporter, type ReporterFacts } from "../controllers/route-reporter.ts";
+import { RouteWriter } from "../controllers/route-writer.ts";
+import { healthOptions } from "../core/health/options.ts";
+import type { HealthVerdict } from "../core/health/verdicts.ts";
+import type { RoutingTree } from "../core/routing/aggregate.ts";
+import type { PlannedHost } from "../core/routing/gateway.ts";
+import type { TableSelector } from "../core/routing/select-tables.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Cloud } from "../ports/cloud.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { Prober } from "../ports/prober.ts";
+import type { Store } from "../ports/store.ts";
+import { AddressingService } from "../services/addressing-service.ts";
+import { RouteJournal } from "../services/route-journal.ts";
+import type { RoutesView } from "../services/route-views.ts";
+
+/** Root of all keys in the store. */
+const PREFIX = "/romana";
+
+/** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
+export type ControlPlaneConfig = Pick<
+  ControllerConfig,
+  | "serviceRange"
+  | "dryRun"
+  | "hostTags"
+  | "routeTables"
+  | "routeQuota"
+  | "routeReserve"
+  | "ignoreRoutes"
+  | "intervalMs"
+  | "health"
+  | "ec2"
+>;
+
+export interface ControlPlaneParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly store: Store;
+  /** Absent with `--cloud none`: addresses are kept, no routes. */
+  readonly cloud: Cloud | undefined;
+  /** Absent with `--probe none`: nothing moves on account of health. */
+  readonly prober: Prober | undefined;
+  readonly config: ControlPlaneConfig;
+  /** The topology to begin with, parsed JSON, used when the store holds none. */
+  readonly initialTopology?: unknown;
+  readonly version: string;
+  /** `aws`, `simulation` or `none`. */
+  readonly cloudName: string;
+  readonly storeName: string;
+}
+
+/** Everything that works together in one controller process, or in one simulation of it. */
+export interface ControlPlane {
+  readonly addressing: AddressingService;
+  readonly routes: RoutesView;
+  /** Absent without a cloud. */
+  readonly controller: RouteController | undefined;
+  readonly monitor: HealthMonitor | undefined;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Builds the control plane from its adapters. `romana controller` and `romana simulate` both call this and nothing else does: what runs in a simulation is what
+ * runs in production, but for the adapters and the clock (held by `test/architecture.test.ts`).
+ */
+export async function createControlPlane(
+  parts: ControlPlaneParts,
+  signal: AbortSignal,
+): Promise<ControlPlane> {
+  const { clock, log, store, cloud, config } = parts;
+  const addressing = await AddressingService.open(
+    { store, clock, log: log.child({ component: "addressing" }), prefix: PREFIX },
+    signal,
+  );
+  const serviceRange =
+    config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
+  addressing.setReserved(serviceRange);
+  if (parts.initialTopology !== undefined && addressing.networks().length === 0) {
+    await addressing.updateTopology(parts.initialTopology, signal);
+  }
+  const facts: ReporterFacts = {
+    version: parts.version,
+    cloudName: parts.cloudName,
+    storeName: parts.storeName,
+    dryRun: config.dryRun,
+    hosts: () => addressing.hosts().hosts,
+    refusedHosts: () => new Map(),
+  };
+  if (cloud === undefined) {
+    return {
+      addressing,
+      routes: new NoRoutes(facts, clock),
+      controller: undefined,
+      monitor: undefined,
+      start: () => undefined,
+      stop: async () => undefined,
+    };
+  }
+
+  const journal = await RouteJournal.open(store, PREFIX, signal);
+  const hosts = new HostController({
+    registry: addressing,
+    log: log.child({ component: "hosts" }),
+    hostTags: config.hostTags,
+  });
+  const stopping = new AbortController();
+  const monitor = createMonitor(parts, (verdict) => onVerdict(verdict));
+  const controller = new RouteController({
+    cloud,
+    writer: new RouteWriter({
+      cloud,
+      clock,
+      bucket: {
+        capacity: config.ec2.burst,
+        refillPerSecond: config.ec2.ratePerSecond,
+        reserve: config.ec2.failoverReserve,
+      },
+      concurrency: config.ec2.concurrency,
+      mayWrite: () => stopping.signal.throwIfAborted(),
+    }),
+    journal,
+    clock,
+    log: log.child({ component: "routes" }),
+    health: monitor ?? NO_PROBES,
+    view: () => routingView(addressing),
+    onFacts: async (seen, abort) => {
+      addressing.setReserved([
+        ...serviceRange,
+        ...seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
+      ]);
+      await hosts.reconcile(seen, abort);
+    },
+    tables: tableSelector(config.routeTables),
+    quota: config.routeQuota,
+    reserve: config.routeReserve,
+    ignore: config.ignoreRoutes,
+    intervalMs: config.intervalMs,
+    dryRun: config.dryRun,
+  });
+  async function onVerdict(verdict: HealthVerdict): Promise<void> {
+    if (verdict.kind === "down") {
+      await controller.failOver(verdict.host, verdict.answered);
+    } else {
+      controller.trigger();
+    }
+  }
+  const ignoreChanges = addressing.onChange(() => controller.trigger());
+  return {
+    addressing,
+    routes: new RouteReporter({
+      controller,
+      health: monitor ?? NO_PROBES,
+      journal,
+      cloud,
+      clock,
+      facts: { ...facts, refusedHosts: () => hosts.refused() },
+    }),
+    controller,
+    monitor,
+    start: () => {
+      monitor?.start();
+      controller.start();
+    },
+    stop: async () => {
+      ignoreChanges();
+      monitor?.stop();
+      stopping.abort(new Error("the controller stops"));
+      await controller.stop();
+    },
+  };
+}
+
+function createMonitor(
+  { prober, clock, log, config }: ControlPlaneParts,
+  onVerdict: (verdict: HealthVerdict) => Promise<void>,
+): HealthMonitor | undefined {
+  return prober === undefined
+    ? undefined
+    : new HealthMonitor({
+        prober,
+        clock,
+        log: log.child({ component: "health" }),
+        options: healthOptions(config.health),
+        onVerdict,
+      });
+}
+
+/** The addressing side as the planner reads it. */
+function routingView(addressing: AddressingService): {
+  readonly trees: readonly RoutingTree[];
+  readonly hosts: readonly PlannedHost[];
+} {
+  return {
+    trees: addressing.layout().map((layout) => ({
+      network: layout.network.name,
+      root: layout.root,
+      hostsOf: (leaf) => layout.hostsOf(leaf).map(({ name }) => name),
+      blocksOf: (host) => layout.blocksOf(host),
+    })),
+    hosts: addressing.hosts().hosts.map(({ name, ip }) => ({ name, ip, standing: "ready" as const })),
+  };
+}
+
+function tableSelector(choice: ControllerConfig["routeTables"]): TableSelector {
+  return choice.kind === "tag" ? { kind: "tag", key: choice.tag.key, value: choice.tag.value } : choice;
+}

@@ -1,0 +1,369 @@
+import { execFileSync, spawn, type ChildProcessByStdio } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import {
+  AssociateRouteTableCommand,
+  CreateRouteTableCommand,
+  CreateSubnetCommand,
+  CreateVpcCommand,
+  DescribeNetworkInterfacesCommand,
+  DescribeRouteTablesCommand,
+  EC2Client,
+  RunInstancesCommand,
+  TerminateInstancesCommand,
+} from "@aws-sdk/client-ec2";
+
+import { RomanaClient } from "../../src/client/client.ts";
+import { startEc2Proxy, type AwsTraits, type Ec2Proxy } from "./ec2-proxy.ts";
+import { startMoto, type Moto } from "./moto.ts";
+import { ProbeNamespace } from "./probe-namespace.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../src/main/cli.ts", import.meta.url));
+export const LAB_REGION = "us-east-1";
+const CLUSTER = "lab";
+const READY_MS = 30_000;
+
+/** One of the lab's instances. Its address is one of 127/8, which the lab's namespace answers for. */
+export interface LabInstance {
+  readonly name: string;
+  readonly id: string;
+  readonly interfaceId: string;
+  readonly address: string;
+  readonly zone: string;
+  readonly subnetId: string;
+}
+
+export interface LabOptions {
+  readonly zones: number;
+  readonly instancesPerZone: number;
+  readonly traits?: Partial<AwsTraits>;
+}
+
+/** A controller process of ours in the lab's namespace. */
+export interface LabController {
+  readonly client: RomanaClient;
+  readonly pid: number;
+  /** Lines that it logged so far, parsed. */
+  readonly log: () => readonly Readonly<Record<string, unknown>>[];
+  /** Resolves when its first pass has ended; rejects, and ends it, when that takes too long. */
+  readonly ready: () => Promise<void>;
+  /** SIGTERM, and its exit code. */
+  readonly stop: () => Promise<number | null>;
+  readonly kill: () => Promise<void>;
+}
+
+/**
+ * A VPC in moto behind a proxy, instances whose addresses a network namespace answers for, and real controllers in that namespace:
+ *
+ *     namespace                      │ this process
+ *     controller ── veth ────────────┼──► proxy ──► moto ◄── the lab's own hands and eyes
+ *        │ ICMP to 127.16.0.0/16     │
+ *        ▼ nftables: dead addresses  │ controller's REST API over a unix socket
+ */
+export class MotoLab {
+  readonly tables: string[] = [];
+  readonly subnets: string[] = [];
+  readonly instances: LabInstance[] = [];
+  readonly namespace = new ProbeNamespace();
+  readonly folder = mkdtempSync(join(tmpdir(), "romana-lab-"));
+  vpcId = "";
+  readonly #moto: Moto;
+  readonly proxy: Ec2Proxy;
+  /** Goes to moto past the proxy. */
+  readonly hand: EC2Client;
+  readonly #controllers = new Set<LabController>();
+  readonly #veth: string;
+
+  private constructor(moto: Moto, proxy: Ec2Proxy, veth: string) {
+    this.#moto = moto;
+    this.proxy = proxy;
+    this.#veth = veth;
+    this.hand = new EC2Client({
+      endpoint: moto.endpoint,
+      region: LAB_REGION,
+      credentials: { accessKeyId: "test", secretAccessKey: "test" },
+    });
+  }
+
+  static async start(options: LabOptions): Promise<MotoLab> {
+    const moto = await startMoto();
+    // A /30 of the benchmarking range (RFC 2544) between this process and the namespace.
+    const third = process.pid % 250;
+    const veth = `romana${process.pid}`.slice(0, 14);
+    execFileSync("ip", ["link", "add", veth, "type", "veth", "peer", "name", `${veth}p`]);
+    execFileSync("ip", ["addr", "add", `198.18.${third}.1/30`, "dev", veth]);
+    execFileSync("ip", ["link", "set", veth, "up"]);
+    const proxy = await startEc2Proxy(moto.endpoint, options.traits ?? {}, `198.18.${third}.1`);
+    const lab = new MotoLab(moto, proxy, veth);
+    execFileSync("ip", ["link", "set", `${veth}p`, "netns", lab.namespace.name]);
+    lab.namespace.run("ip", "addr", "add", `198.18.${third}.2/30`, "dev", `${veth}p`);
+    lab.namespace.run("ip", "link", "set", `${veth}p`, "up");
+    await lab.#build(options);
+    return lab;
+  }
+
+  async #build({ zones, instancesPerZone }: LabOptions): Promise<void> {
+    const { Vpc } = await this.hand.send(new CreateVpcCommand({ CidrBlock: "127.16.0.0/16" }));
+    this.vpcId = Vpc?.VpcId ?? "";
+    for (let zone = 0; zone < zones; zone += 1) {
+      const AvailabilityZone = `${LAB_REGION}${"abcdef"[zone] ?? ""}`;
+      const { Subnet } = await this.hand.send(
+        new CreateSubnetCommand({ VpcId: this.vpcId, AvailabilityZone, CidrBlock: `127.16.${zone}.0/24` }),
+      );
+      const SubnetId = Subnet?.SubnetId ?? "";
+      this.subnets.push(SubnetId);
+      const { RouteTable } = await this.hand.send(new CreateRouteTableCommand({ VpcId: this.vpcId }));
+      const RouteTableId = RouteTable?.RouteTableId ?? "";
+      await this.hand.send(new AssociateRouteTableCommand({ RouteTableId, SubnetId }));
+      this.tables.push(RouteTableId);
+      for (let index = 0; index < instancesPerZone; index += 1) {
+        this.instances.push(await this.run(zone, `127.16.${zone}.${index + 10}`));
+      }
+    }
+  }
+
+  /** A new instance with this address; it carries the tags that make it a host. */
+  async run(zone: number, address: string): Promise<LabInstance> {
+    const SubnetId = this.subnets[zone] ?? "";
+    const { Instances } = await this.hand.send(
+      new RunInstancesCommand({
+        ImageId: "ami-12c6146b",
+        InstanceType: "t3.micro",
+        MinCount: 1,
+        MaxCount: 1,
+        SubnetId,
+        PrivateIpAddress: address,
+        TagSpecifications: [
+          {
+            ResourceType: "instance",
+            Tags: [
+              { Key: `kubernetes.io/cluster/${CLUSTER}`, Value: "owned" },
+              { Key: "role", Value: "node" },
+            ],
+          },
+        ],
+      }),
+    );
+    const [instance] = Instances ?? [];
+    return {
+      name: `ip-${address.replaceAll(".", "-")}`,
+      id: instance?.InstanceId ?? "",
+      interfaceId: instance?.NetworkInterfaces?.[0]?.NetworkInterfaceId ?? "",
+      address,
+      zone: `${LAB_REGION}${"abcdef"[zone] ?? ""}`,
+      subnetId: SubnetId,
+    };
+  }
+
+  async terminate(instance: LabInstance): Promise<void> {
+    await this.hand.send(new TerminateInstancesCommand({ InstanceIds: [instance.id] }));
+    this.instances.splice(this.instances.indexOf(instance), 1);
+  }
+
+  /** The node falls silent: what is sent to it arrives and is not answered. */
+  silence(...addresses: readonly string[]): void {
+    this.namespace.add("dead", ...addresses);
+  }
+
+  /** Sending to it fails on our side. */
+  refuseSending(...addresses: readonly string[]): void {
+    this.namespace.add("unsendable", ...addresses);
+  }
+
+  heal(): void {
+    this.namespace.heal();
+  }
+
+  /** Routes of one of our tables, straight from moto: destination to interface. Local routes are left out. */
+  async routes(routeTableId = this.tables[0] ?? ""): Promise<ReadonlyMap<string, string>> {
+    const { RouteTables } = await this.hand.send(
+      new DescribeRouteTablesCommand({ RouteTableIds: [routeTableId] }),
+    );
+    return new Map(
+      (RouteTables?.[0]?.Routes ?? []).flatMap(({ DestinationCidrBlock, NetworkInterfaceId }) =>
+        DestinationCidrBlock !== undefined && NetworkInterfaceId !== undefined
+          ? [[DestinationCidrBlock, NetworkInterfaceId] as const]
+          : [],
+      ),
+    );
+  }
+
+  /** Every table's routes in one look. */
+  async allRoutes(): Promise<ReadonlyMap<string, ReadonlyMap<string, string>>> {
+    const { RouteTables } = await this.hand.send(
+      new DescribeRouteTablesCommand({ RouteTableIds: this.tables }),
+    );
+    return new Map(
+      (RouteTables ?? []).map(({ RouteTableId, Routes }) => [
+        RouteTableId ?? "",
+        new Map(
+          (Routes ?? []).flatMap(({ DestinationCidrBlock, NetworkInterfaceId }) =>
+            DestinationCidrBlock !== undefined && NetworkInterfaceId !== undefined
+              ? [[DestinationCidrBlock, NetworkInterfaceId] as const]
+              : [],
+          ),
+        ),
+      ]),
+    );
+  }
+
+  /** Interfaces of the lab's instances whose Source/Dest check is on. */
+  async checksOn(): Promise<string[]> {
+    const { NetworkInterfaces } = await this.hand.send(
+      new DescribeNetworkInterfacesCommand({ Filters: [{ Name: "vpc-id", Values: [this.vpcId] }] }),
+    );
+    const ours = new Set(this.instances.map(({ interfaceId }) => interfaceId));
+    return (NetworkInterfaces ?? [])
+      .filter(
+        ({ NetworkInterfaceId, SourceDestCheck }) =>
+          ours.has(NetworkInterfaceId ?? "") && SourceDestCheck === true,
+      )
+      .map(({ NetworkInterfaceId }) => NetworkInterfaceId ?? "");
+  }
+
+  /** Starts a controller in the namespace and waits until its first pass has ended. */
+  async controller(...flags: readonly string[]): Promise<LabController> {
+    const controller = this.launch(...flags);
+    await controller.ready();
+    return controller;
+  }
+
+  /** Starts a controller in the namespace and does not wait for it. */
+  launch(...flags: readonly string[]): LabController {
+    const socket = join(this.folder, `api-${this.#controllers.size}-${Date.now()}.sock`);
+    const child = spawn(
+      "ip",
+      [
+        "netns",
+        "exec",
+        this.namespace.name,
+        process.execPath,
+        "--disable-warning=ExperimentalWarning",
+        PROGRAM,
+        "controller",
+        `--listen=unix:${socket}`,
+        "--cloud=aws",
+        `--region=${LAB_REGION}`,
+        `--vpc=${this.vpcId}`,
+        ...flags,
+      ],
+      {
+        env: {
+          ...process.env,
+          AWS_ENDPOINT_URL: this.proxy.endpoint,
+          AWS_ACCESS_KEY_ID: "test",
+          AWS_SECRET_ACCESS_KEY: "test",
+          AWS_EC2_METADATA_DISABLED: "true",
+        },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
+    const controller = new ControllerProcess(child, socket);
+    this.#controllers.add(controller);
+    return controller;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#controllers].map((controller) => controller.kill()));
+    this.hand.destroy();
+    await this.proxy.close();
+    await this.namespace.close();
+    execFileSync("sh", ["-c", `ip link delete ${this.#veth} 2>/dev/null || true`]);
+    await this.#moto.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+class ControllerProcess implements LabController {
+  readonly client: RomanaClient;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #lines: Readonly<Record<string, unknown>>[] = [];
+  readonly #ended: Promise<number | null>;
+  #rest = "";
+  #errors = "";
+
+  constructor(child: ChildProcessByStdio<null, Readable, Readable>, socket: string) {
+    this.#child = child;
+    this.client = new RomanaClient({
+      endpoint: { kind: "unix", path: socket },
+      signal: new AbortController().signal,
+    });
+    child.stdout.setEncoding("utf8").on("data", (text: string) => this.#read(text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.#errors = (this.#errors + text).slice(-10_000);
+    });
+    this.#ended = new Promise((resolve) => {
+      child.once("close", (code) => resolve(code));
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  log(): readonly Readonly<Record<string, unknown>>[] {
+    return this.#lines;
+  }
+
+  /** Waits until the API says that it is ready. */
+  async ready(): Promise<void> {
+    const deadline = performance.now() + READY_MS;
+    let reason = "";
+    while (performance.now() < deadline && this.#child.exitCode === null) {
+      try {
+        const { lastPass } = await this.client.status();
+        if (lastPass !== null) {
+          return;
+        }
+        reason = "no pass has ended";
+      } catch (error) {
+        reason = String(error);
+      }
+      await sleep(50);
+    }
+    await this.kill();
+    throw new Error(
+      `the controller is not ready: ${reason}\n${this.#errors}\n${JSON.stringify(this.#lines.slice(-20))}`,
+    );
+  }
+
+  async stop(): Promise<number | null> {
+    this.#child.kill("SIGTERM");
+    return await this.#ended;
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+
+  #read(text: string): void {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines.filter((each) => each.startsWith("{"))) {
+      this.#lines.push(JSON.parse(line) as Record<string, unknown>);
+    }
+  }
+}
+
+/** Waits until `condition` holds, asking every `everyMs`; answers how long it took. Throws with `what` after `withinMs`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  withinMs = 20_000,
+  everyMs = 25,
+): Promise<number> {
+  const started = performance.now();
+  while (!(await condition())) {
+    if (performance.now() - started > withinMs) {
+      throw new Error(`not within ${withinMs} ms: ${what}`);
+    }
+    await sleep(everyMs);
+  }
+  return performance.now() - started;
+}
