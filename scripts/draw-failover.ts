@@ -103,7 +103,11 @@ function plannerInput(): PlannerInput {
     routeTables: [{ id: "rtb-1", main: true, subnetIds: [], tags: {}, routes: [], routeCount: 0 }],
   };
   const up: NodeHealthEntry = { health: "up", last: "up", holdDownUntil: 0 };
-  const health: HealthSnapshot = { blind: false, nodes: new Map(nodes.map(({ name }) => [name, up])) };
+  const health: HealthSnapshot = {
+    blind: false,
+    nodes: new Map(nodes.map(({ name }) => [name, up])),
+    confirmed: () => true,
+  };
   return {
     trees: networks.map(({ network, root }) => ({
       network: network.name,
