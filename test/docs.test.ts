@@ -52,7 +52,7 @@ describe("every page", () => {
 
     expect(hosts.filter((host) => !knownHosts.has(host) && !/[A-Z$<]/.test(host))).toEqual([]);
     expect(text.match(/(?<![\w.~/-])\/(work|root|home|Users|mnt)\/\S*/g) ?? []).toEqual([]);
-    expect(text.match(/\b(TODO|FIXME|TBD|WIP|XXX)\b/g) ?? []).toEqual([]);
+    expect(text.match(/\b(TODO|FIXME|TBD|WIP|XXX)\b|@[A-Z]+@/g) ?? []).toEqual([]);
   });
 
   it("is listed in the index of the documentation", () => {
