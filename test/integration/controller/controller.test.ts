@@ -255,9 +255,9 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
         );
       }
     }
-    lab.proxy.delay("CreateRoute", 100);
+    lab.proxy.delay("CreateRoute", 300);
     const dying = lab.launch(...flags());
-    await until("some routes are written", async () => (await lab.routes()).size > 2);
+    await until("some routes are written", async () => (await lab.routes()).size > 0, 20_000, 5);
     await dying.kill();
     expect((await lab.routes(lab.tables[2])).size).toBeLessThan(PREFIXES);
     lab.proxy.delay("CreateRoute", 0);
