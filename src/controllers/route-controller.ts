@@ -1,12 +1,13 @@
 import type { CloudFacts } from "../core/cloud/facts.ts";
 import { NetworkError } from "../core/errors.ts";
-import type { ProbeTarget } from "../core/health/target.ts";
+import type { ProbeTarget } from "../core/health/state.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
 import {
   planSourceDestCheck,
   type SourceDestCheckOperation,
 } from "../core/instances/plan-source-dest-check.ts";
 import type { Cidr } from "../core/net/cidr.ts";
+import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { RoutingTree } from "../core/routing/aggregate.ts";
 import { isDead } from "../core/routing/choose-gateway.ts";
 import { planFailover } from "../core/routing/failover.ts";
@@ -59,12 +60,14 @@ export interface RouteControllerOptions {
   readonly ignore: readonly Cidr[];
   readonly intervalMs: number;
   readonly dryRun: boolean;
+  /** Addresses of the machine that we run on. */
+  readonly isOwn: (address: Ipv4) => boolean;
 }
 
 /** Health without probes: nothing is known, nothing moves on account of it. */
 export const NO_PROBES: HealthSource = {
   setTargets: () => undefined,
-  snapshot: () => ({ blind: false, nodes: new Map() }),
+  snapshot: () => ({ blind: false, nodes: new Map(), confirmed: () => true }),
   whenMeasured: () => Promise.resolve(),
 };
 
@@ -114,7 +117,7 @@ export class RouteController {
   #lastPass: PassView | undefined;
   #epoch = 0;
   #measured = false;
-  #strangerPasses = 0;
+  #unsettledPasses = 0;
   #wantsNext: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -335,7 +338,7 @@ export class RouteController {
       this.#wantsNext =
         execution.stale || done > 0 || execution.superseded > 0
           ? 0
-          : earlier(retryMs, this.#strangersMs(plan));
+          : earlier(retryMs, this.#unsettledMs(plan));
       this.#setbacks.keep(this.#subjects(plan, checks));
     }
     const durationMs = Math.round(clock.monotonic() - started);
@@ -347,14 +350,16 @@ export class RouteController {
     return planView(plan, checks);
   }
 
-  /** A host that EC2 does not show is often one that it does not show yet: look again soon, then ever later. */
-  #strangersMs(plan: RoutePlan): number | undefined {
-    if (!plan.skipped.some(({ reason }) => reason === "no-interface")) {
-      this.#strangerPasses = 0;
-      return undefined;
-    }
-    this.#strangerPasses += 1;
-    return Math.min(60_000, 500 * 2 ** Math.min(this.#strangerPasses, 10));
+  /**
+   * A host that EC2 does not show is often one that it does not show yet, and a node without a stand-in gets one as soon as somebody answers: look
+   * again soon, then ever later.
+   */
+  #unsettledMs(plan: RoutePlan): number | undefined {
+    const unsettled =
+      plan.skipped.some(({ reason }) => reason === "no-interface") ||
+      plan.desired.some(({ choice }) => choice === "stays");
+    this.#unsettledPasses = unsettled ? this.#unsettledPasses + 1 : 0;
+    return unsettled ? Math.min(60_000, 500 * 2 ** Math.min(this.#unsettledPasses, 10)) : undefined;
   }
 
   /** Routes that are ours, or become ours in this pass, and stand. */
@@ -398,9 +403,8 @@ export class RouteController {
   #publish(snapshot: RouteSnapshot): void {
     this.#snapshot = snapshot;
     const addresses = new Map(snapshot.hosts.map(({ name, ip }) => [name, ip]));
-    this.#options.health.setTargets(
-      probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host)),
-    );
+    const { health, isOwn } = this.#options;
+    health.setTargets(probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host), isOwn));
   }
 
   #learnQuota(routeTableId: string): void {
