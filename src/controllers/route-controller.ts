@@ -7,7 +7,6 @@ import {
   type SourceDestCheckOperation,
 } from "../core/instances/plan-source-dest-check.ts";
 import type { Cidr } from "../core/net/cidr.ts";
-import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { RoutingTree } from "../core/routing/aggregate.ts";
 import { isDead } from "../core/routing/choose-gateway.ts";
 import { planFailover } from "../core/routing/failover.ts";
@@ -33,6 +32,8 @@ import { SourceDestChecks } from "./source-dest-checks.ts";
 const LEARNED_QUOTA_MS = 3_600_000;
 /** How long after a write a Describe may still show the state before it. */
 const CONSISTENCY_MS = 5000;
+/** How long a failover waits for the store to note its new targets. */
+const JOURNAL_PATIENCE_MS = 200;
 /** How long the first pass waits for the probes' first word. */
 const FIRST_MEASURE_MS = 3000;
 
@@ -60,8 +61,6 @@ export interface RouteControllerOptions {
   readonly ignore: readonly Cidr[];
   readonly intervalMs: number;
   readonly dryRun: boolean;
-  /** Addresses of the machine that we run on. */
-  readonly isOwn: (address: Ipv4) => boolean;
 }
 
 /** Health without probes: nothing is known, nothing moves on account of it. */
@@ -89,6 +88,8 @@ export interface RouteSnapshot {
   readonly hosts: readonly PlannedHost[];
   /** Wall clock, milliseconds. */
   readonly readAt: number;
+  /** When the facts were asked for, monotonic milliseconds. */
+  readonly askedAt: number;
 }
 
 interface PassMode {
@@ -158,9 +159,10 @@ export class RouteController {
     this.#loop.trigger();
   }
 
-  /** What is known now; `undefined` before the first pass. */
+  /** What is known now, our writes since the last look included; `undefined` before the first pass. */
   snapshot(): RouteSnapshot | undefined {
-    return this.#snapshot;
+    const snapshot = this.#snapshot;
+    return snapshot && { ...snapshot, facts: this.#overlay.over(snapshot.facts, snapshot.askedAt) };
   }
 
   lastPass(): PassView | undefined {
@@ -274,11 +276,17 @@ export class RouteController {
 
   /** The routes are on record already; that the record names the old target for a while must not hold up a failover. */
   async #recordMoves(operations: readonly Extract<RouteOperation, { kind: "replace" }>[]): Promise<void> {
-    const { journal, log } = this.#options;
+    const { journal, clock, log } = this.#options;
+    const patience = new AbortController();
+    const timer = clock.setTimer(JOURNAL_PATIENCE_MS, () =>
+      patience.abort(
+        new NetworkError("transient", "STORE_SLOW", "the store did not answer a failover in time"),
+      ),
+    );
     try {
       await journal.record(
         operations.map(({ routeTableId, destination, target }) => ({ routeTableId, destination, target })),
-        this.#abort.signal,
+        patience.signal,
       );
     } catch (error) {
       log.warn(
@@ -310,7 +318,7 @@ export class RouteController {
     await onFacts(raw, signal);
     if (!this.#measured) {
       const facts = this.#overlay.over(raw, started);
-      this.#publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt));
+      this.#publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt, started));
       await health.whenMeasured(signal, FIRST_MEASURE_MS);
       this.#measured = true;
     }
@@ -321,7 +329,7 @@ export class RouteController {
     const plan = planRoutes(input);
     const checks = planSourceDestCheck(plan.gateways.values());
     this.#stranded.clear();
-    this.#publish(this.#snapshotOf(facts, plan, readAt));
+    this.#publish(this.#snapshotOf(facts, plan, readAt, started));
     this.#wantsNext = undefined;
     let done = 0;
     let failed = 0;
@@ -395,16 +403,17 @@ export class RouteController {
     return { ...view(), facts, health: health.snapshot(), owned, tables, quotaOf, reserve, ignore, sticky };
   }
 
-  #snapshotOf(facts: CloudFacts, plan: RoutePlan, readAt: number): RouteSnapshot {
-    return { facts, plan, desired: plan.desired, hosts: this.#options.view().hosts, readAt };
+  #snapshotOf(facts: CloudFacts, plan: RoutePlan, readAt: number, askedAt: number): RouteSnapshot {
+    return { facts, plan, desired: plan.desired, hosts: this.#options.view().hosts, readAt, askedAt };
   }
 
   /** Makes a snapshot the current one, and the probes follow it. */
   #publish(snapshot: RouteSnapshot): void {
     this.#snapshot = snapshot;
     const addresses = new Map(snapshot.hosts.map(({ name, ip }) => [name, ip]));
-    const { health, isOwn } = this.#options;
-    health.setTargets(probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host), isOwn));
+    this.#options.health.setTargets(
+      probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host)),
+    );
   }
 
   #learnQuota(routeTableId: string): void {

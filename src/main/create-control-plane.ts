@@ -47,8 +47,8 @@ export interface ControlPlaneParts {
   readonly config: ControlPlaneConfig;
   /** The topology to begin with, parsed JSON, used when the store holds none. */
   readonly initialTopology?: unknown;
-  /** Addresses of the machine that we run on; none in a simulation. */
-  readonly ownAddresses?: readonly string[];
+  /** Whether an address is the machine's that we run on; none is in a simulation. */
+  readonly isOwn?: (address: string) => boolean;
   readonly version: string;
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
@@ -111,7 +111,6 @@ export async function createControlPlane(
     hostTags: config.hostTags,
   });
   const stopping = new AbortController();
-  const ownAddresses = new Set<string>(parts.ownAddresses);
   const monitor = createMonitor(parts, (verdict) => onVerdict(verdict));
   const controller = new RouteController({
     cloud,
@@ -144,7 +143,6 @@ export async function createControlPlane(
     ignore: config.ignoreRoutes,
     intervalMs: config.intervalMs,
     dryRun: config.dryRun,
-    isOwn: (address) => ownAddresses.has(address),
   });
   async function onVerdict(verdict: HealthVerdict): Promise<void> {
     if (verdict.kind === "down") {
@@ -180,7 +178,7 @@ export async function createControlPlane(
 }
 
 function createMonitor(
-  { prober, clock, log, config }: ControlPlaneParts,
+  { prober, clock, log, config, isOwn }: ControlPlaneParts,
   onVerdict: (verdict: HealthVerdict) => Promise<void>,
 ): HealthMonitor | undefined {
   return prober === undefined
@@ -191,6 +189,7 @@ function createMonitor(
         log: log.child({ component: "health" }),
         options: healthOptions(config.health),
         onVerdict,
+        ...(isOwn === undefined ? {} : { isOwn }),
       });
 }
 

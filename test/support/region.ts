@@ -127,7 +127,6 @@ export class SmallRegion {
       ignore: [],
       intervalMs: 30_000,
       dryRun: false,
-      isOwn: () => false,
       ...overrides,
     });
     this.#controllers.push(controller);
