@@ -197,18 +197,15 @@ const stayInLeaf: Step = (draft, host, entry) => {
 const placeAnew: Step = (draft, host, entry) =>
   host.record.origin === "document" ? undefined : placeInEntry(draft, entry, host.record.tags);
 
-/** The subnet that the host stood for where its addresses are: that of its labels, unless it was misplaced. */
+/** The subnet that the host stands for where its addresses are: that of its labels or, while it is misplaced, the one by which it came there. */
 function subnetBefore({ before, record }: CarriedHost, leaf: LeafState): string {
-  const old = before?.record.groups.find(({ network, cidr }) =>
-    leaf.pools.some((pool) => {
-      const previous = before.placements;
-      return [...previous].some(
-        ([state, { first, group }]) =>
-          state.network.name === network && group.cidr === cidr && first >= pool.first && first < pool.end,
-      );
-    }),
+  if (before?.record.misplaced !== true) {
+    return record.tags[SUBNET_LABEL] ?? "";
+  }
+  const block = [...before.blocks].find(({ first }) =>
+    leaf.pools.some((pool) => first >= pool.first && first < pool.end),
   );
-  return before?.record.misplaced === true ? (old?.subnet ?? "") : (record.tags[SUBNET_LABEL] ?? "");
+  return block?.pool.leaf.subnet ?? "";
 }
 
 function listedLeaves(fresh: IpamState, places: readonly DocumentHost[]): ReadonlyMap<number, LeafState> {
@@ -216,7 +213,7 @@ function listedLeaves(fresh: IpamState, places: readonly DocumentHost[]): Readon
   for (const { entry, path } of places) {
     const key = path.join(".");
     const leaf = fresh.leaves[entry]?.find((other) => other.path.join(".") === key);
-    if (leaf !== undefined && leaf.groups.every(({ kind }) => kind === "group")) {
+    if (leaf !== undefined) {
       leaves.set(entry, leaf);
     }
   }

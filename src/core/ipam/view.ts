@@ -127,9 +127,7 @@ function cidrOf(network: Network, block: BlockState): Cidr {
 
 function reasonOf(state: IpamState, record: HostState["record"]): string {
   if (record.groups.length === 0) {
-    return record.origin === "document"
-      ? "the document lists the host in no group that takes hosts"
-      : explainUnplaced(state, record.tags);
+    return explainUnplaced(state, record.tags);
   }
   return record.misplaced
     ? "its labels no longer fit its group; it gets no new block, and moves when its last address is released"

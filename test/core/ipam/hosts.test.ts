@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
 
-import { viewHosts } from "../../../src/core/ipam/view.ts";
+import type { NewHost } from "../../../src/core/ipam/hosts.ts";
+import { viewAddresses, viewHosts, viewHostsOf, viewLayout } from "../../../src/core/ipam/view.ts";
+import { parseCidr } from "../../../src/core/net/cidr.ts";
+import { parseIpv4 } from "../../../src/core/net/ipv4.ts";
 import { Cluster } from "./support.ts";
 
 const group = (name: string, assignment: Record<string, string> = {}, groups: readonly object[] = []) => ({
@@ -64,6 +67,93 @@ describe("planHost", () => {
     expect(() => cluster.addHost("h1")).toThrow(expect.objectContaining({ code: "HOST_EXISTS" }));
     expect(() => cluster.addHost("other-h1")).toThrow("host h1 has address 172.16.0.1");
     expect(() => cluster.addHost("")).toThrow(expect.objectContaining({ code: "HOST_INVALID" }));
+  });
+});
+
+describe("planHosts", () => {
+  const host = (name: string, last: number, tags: Record<string, string> = {}): NewHost => ({
+    name,
+    ip: parseIpv4(`172.16.0.${last}`),
+    tags,
+    origin: "cloud",
+  });
+
+  it("places the hosts of a batch one after the other, and says what became of each", () => {
+    const cluster = new Cluster(topology([group("a"), group("b")]));
+    cluster.addHost("h1");
+
+    const batch = [
+      host("h1", 1, { x: "1" }),
+      host("h2", 2),
+      host("h3", 3),
+      host("h3", 4),
+      host("h4", 1),
+      host("h1", 9),
+    ];
+    const first = cluster.addHosts(batch.slice(0, 5));
+
+    expect(first.map(({ name, outcome, reason }) => `${name} ${outcome} ${reason}`.trim())).toEqual([
+      "h1 updated",
+      "h2 added",
+      "h3 added",
+      "h3 conflict the list names it twice",
+      "h4 conflict the list names it twice",
+    ]);
+    expect(cluster.hosts()).toEqual(["h1 10.0.0.0/17", "h2 10.0.128.0/17", "h3 10.0.0.0/17"]);
+    expect(cluster.addHosts(batch.slice(0, 3)).map(({ outcome }) => outcome)).toEqual([
+      "unchanged",
+      "unchanged",
+      "unchanged",
+    ]);
+    expect(cluster.addHosts(batch.slice(4)).map(({ reason }) => reason)).toEqual([
+      "host h1 has address 172.16.0.1",
+      "host h1 exists with address 172.16.0.1",
+    ]);
+    expect(cluster.state.hosts.get("h1")?.record).toMatchObject({
+      origin: "api",
+      agentPort: 9604,
+      tags: { x: "1" },
+    });
+  });
+
+  it("moves a host whose new labels bind it elsewhere", () => {
+    const cluster = new Cluster(topology([group("a"), group("b")]));
+    cluster.addHosts([host("h1", 1, subnet("s1")), host("h2", 2, subnet("s2")), host("h3", 3, subnet("s1"))]);
+
+    cluster.addHosts([host("h3", 3, subnet("s2"))]);
+
+    expect(cluster.hosts()).toEqual(["h1 10.0.0.0/17", "h2 10.0.128.0/17", "h3 10.0.128.0/17"]);
+  });
+});
+
+describe("what is shown", () => {
+  it("has each host, block and address, and what routes depend on", () => {
+    const cluster = new Cluster(
+      topology([{ ...group("a"), groups: [{ name: "h5", ip: "172.16.0.5" }] }, group("b")]),
+    );
+    cluster.addHost("h1");
+    cluster.allocate("p", "h1");
+    cluster.allocate("q", "h5");
+    cluster.allocate("r", "h5", ":");
+    cluster.release("q");
+
+    expect(viewAddresses(cluster.state)).toEqual([
+      { name: "p", address: "10.0.128.0", network: "n", host: "h1", tenant: "t", segment: "s" },
+      { name: "r", address: "10.0.0.8", network: "n", host: "h5", tenant: "", segment: "" },
+    ]);
+    const [layout] = viewLayout(cluster.state);
+    expect(layout?.network.name).toBe("n");
+    expect(layout?.root.children.map(({ cidr }) => layout.hostsOf(cidr).map(({ name }) => name))).toEqual([
+      ["h5"],
+      ["h1"],
+    ]);
+    expect(layout?.hostsOf(parseCidr("10.0.0.0/18"))).toEqual([]);
+    expect(["h1", "h5", "h9"].map((name) => layout?.blocksOf(name))).toEqual([
+      ["10.0.128.0/29"],
+      ["10.0.0.8/29"],
+      [],
+    ]);
+    expect(viewHostsOf(cluster.state, "m", parseCidr("10.0.0.0/17"))).toEqual([]);
   });
 });
 

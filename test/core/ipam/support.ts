@@ -2,7 +2,14 @@ import { planAllocation } from "../../../src/core/ipam/allocate.ts";
 import { planBlackout, planBlackoutRemoval } from "../../../src/core/ipam/blackouts.ts";
 import type { Change } from "../../../src/core/ipam/change.ts";
 import { buildState, commit } from "../../../src/core/ipam/commit.ts";
-import { planHost, planHostRemoval, planLabels, type NewHost } from "../../../src/core/ipam/hosts.ts";
+import {
+  planHost,
+  planHostRemoval,
+  planHosts,
+  planLabels,
+  type HostOutcome,
+  type NewHost,
+} from "../../../src/core/ipam/hosts.ts";
 import type { AllocationRequest, IpamRecords } from "../../../src/core/ipam/records.ts";
 import { planRelease } from "../../../src/core/ipam/release.ts";
 import { createState, type IpamState } from "../../../src/core/ipam/state.ts";
@@ -30,6 +37,16 @@ export class Cluster {
     const last = Number(/\d+$/.exec(name)?.[0] ?? 0);
     const ip = parseIpv4(`172.16.${Math.floor(last / 256)}.${last % 256}`);
     this.decide(() => planHost(this.state, { name, ip, tags, origin }));
+  }
+
+  addHosts(hosts: readonly NewHost[]): readonly HostOutcome[] {
+    let outcomes: readonly HostOutcome[] = [];
+    this.decide(() => {
+      const plan = planHosts(this.state, hosts);
+      ({ outcomes } = plan);
+      return plan.changes;
+    });
+    return outcomes;
   }
 
   removeHost(name: string): void {
