@@ -22,6 +22,9 @@ export function judgeSimulation(judged: JudgedSimulation): readonly string[] {
     expect.unreachable === "none" &&
       summary.pairsUnreachable > 0 &&
       `${summary.pairsUnreachable} pairs of pods are out of reach at the end`,
+    expect.unreachable === "none" &&
+      (summary.operationsLeft ?? 0) > 0 &&
+      `a further pass would make ${summary.operationsLeft} writes: the controller has not come to rest`,
     expect.unreachable === "some" &&
       summary.pairsUnreachable === 0 &&
       "all pods reach each other at the end, although this scenario must end otherwise",

@@ -58,11 +58,13 @@ const CONVERGES_WITHIN_MS = 3_600_000;
 export class Simulation {
   readonly #options: SimulationOptions;
   readonly #survey: ClusterSurvey;
+  readonly #firstNodes: number;
   #stopped = false;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
     const { clock, cluster, control, agentDelayMs = 0 } = options;
+    this.#firstNodes = cluster.nodes.size;
     this.#survey = new ClusterSurvey({ cluster, control, agents: new HostAgents(clock, agentDelayMs) });
   }
 
@@ -104,6 +106,7 @@ export class Simulation {
     const last = checkPairs(walk, pods, PAIRS_AT_THE_END, this.#options.random.fork("last check"));
     onEvent({ kind: "reach", atMs: clock.monotonic(), phase: "end", reach: reachOf(last) });
     this.#tellPicture();
+    const operationsLeft = this.#stopped ? null : await clock.runUntilSettled(control.countPlanned());
     const strays = checkStrays(walk, pods, this.#survey.strayAddresses());
     const foreignChanges = foreignDifferences(foreign, cluster.foreignState(networks));
     const summary = {
@@ -123,6 +126,7 @@ export class Simulation {
       strayPacketsLooping: strays.loops,
       failovers: recorder.failovers(),
       routeMoves: recorder.moves(),
+      operationsLeft,
       routesPerTable: this.#survey.routesPerTable(),
       ec2Calls: cluster.cloud.calls(),
       probes: cluster.prober.counts(),
@@ -181,7 +185,7 @@ export class Simulation {
     const bare = control
       .hosts()
       .filter(({ name, groups }) => groups.length > 0 && !used.has(name) && cluster.isAlive(name));
-    const each = Math.max(1, Math.round(pods / cluster.nodes.size));
+    const each = Math.max(1, Math.round(pods / this.#firstNodes));
     for (const { name } of bare.slice(0, this.#stopped ? 0 : undefined)) {
       for (let index = 0; index < each; index += 1) {
         await this.#placePod(`pod-${name}-${index + 1}`, name, index);
