@@ -6,7 +6,10 @@ import type { DesiredRoute, RoutePlan } from "../core/routing/route-plan.ts";
 /** At most this many stand-ins are asked in a burst: enough to find a healthy one, few enough to be asked within 150 ms. */
 const STAND_INS = 16;
 
-/** Whom to probe for these routes: who holds one, and everybody who could. Instances that EC2 says are gone are left out. Sorted by host. */
+/**
+ * Whom to probe for these routes: who holds one, and everybody who could. Instances that EC2 says are gone are left out.
+ * Sorted by host.
+ */
 export function probeTargets(
   desired: readonly DesiredRoute[],
   plan: RoutePlan,

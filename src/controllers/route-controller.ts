@@ -32,6 +32,8 @@ import { SourceDestChecks } from "./source-dest-checks.ts";
 const LEARNED_QUOTA_MS = 3_600_000;
 /** How long after a write a Describe may still show the state before it. */
 const CONSISTENCY_MS = 5000;
+/** How long a failover waits for the store to note its new targets. */
+const JOURNAL_PATIENCE_MS = 200;
 /** How long the first pass waits for the probes' first word. */
 const FIRST_MEASURE_MS = 3000;
 
@@ -86,6 +88,8 @@ export interface RouteSnapshot {
   readonly hosts: readonly PlannedHost[];
   /** Wall clock, milliseconds. */
   readonly readAt: number;
+  /** When the facts were asked for, monotonic milliseconds. */
+  readonly askedAt: number;
 }
 
 interface PassMode {
@@ -155,9 +159,10 @@ export class RouteController {
     this.#loop.trigger();
   }
 
-  /** What is known now; `undefined` before the first pass. */
+  /** What is known now, our writes since the last look included; `undefined` before the first pass. */
   snapshot(): RouteSnapshot | undefined {
-    return this.#snapshot;
+    const snapshot = this.#snapshot;
+    return snapshot && { ...snapshot, facts: this.#overlay.over(snapshot.facts, snapshot.askedAt) };
   }
 
   lastPass(): PassView | undefined {
@@ -271,11 +276,17 @@ export class RouteController {
 
   /** The routes are on record already; that the record names the old target for a while must not hold up a failover. */
   async #recordMoves(operations: readonly Extract<RouteOperation, { kind: "replace" }>[]): Promise<void> {
-    const { journal, log } = this.#options;
+    const { journal, clock, log } = this.#options;
+    const patience = new AbortController();
+    const timer = clock.setTimer(JOURNAL_PATIENCE_MS, () =>
+      patience.abort(
+        new NetworkError("transient", "STORE_SLOW", "the store did not answer a failover in time"),
+      ),
+    );
     try {
       await journal.record(
         operations.map(({ routeTableId, destination, target }) => ({ routeTableId, destination, target })),
-        this.#abort.signal,
+        patience.signal,
       );
     } catch (error) {
       log.warn(
@@ -307,7 +318,7 @@ export class RouteController {
     await onFacts(raw, signal);
     if (!this.#measured) {
       const facts = this.#overlay.over(raw, started);
-      this.#publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt));
+      this.#publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt, started));
       await health.whenMeasured(signal, FIRST_MEASURE_MS);
       this.#measured = true;
     }
@@ -318,7 +329,7 @@ export class RouteController {
     const plan = planRoutes(input);
     const checks = planSourceDestCheck(plan.gateways.values());
     this.#stranded.clear();
-    this.#publish(this.#snapshotOf(facts, plan, readAt));
+    this.#publish(this.#snapshotOf(facts, plan, readAt, started));
     this.#wantsNext = undefined;
     let done = 0;
     let failed = 0;
@@ -392,8 +403,8 @@ export class RouteController {
     return { ...view(), facts, health: health.snapshot(), owned, tables, quotaOf, reserve, ignore, sticky };
   }
 
-  #snapshotOf(facts: CloudFacts, plan: RoutePlan, readAt: number): RouteSnapshot {
-    return { facts, plan, desired: plan.desired, hosts: this.#options.view().hosts, readAt };
+  #snapshotOf(facts: CloudFacts, plan: RoutePlan, readAt: number, askedAt: number): RouteSnapshot {
+    return { facts, plan, desired: plan.desired, hosts: this.#options.view().hosts, readAt, askedAt };
   }
 
   /** Makes a snapshot the current one, and the probes follow it. */

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
 import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
+import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
 import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
 import { listen } from "../api/listen.ts";
@@ -57,6 +58,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         prober,
         config,
         initialTopology,
+        isOwn: isOwnAddress,
         version: readVersion(),
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",

@@ -47,6 +47,8 @@ export interface ControlPlaneParts {
   readonly config: ControlPlaneConfig;
   /** The topology to begin with, parsed JSON, used when the store holds none. */
   readonly initialTopology?: unknown;
+  /** Whether an address is the machine's that we run on; none is in a simulation. */
+  readonly isOwn?: (address: string) => boolean;
   readonly version: string;
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
@@ -176,7 +178,7 @@ export async function createControlPlane(
 }
 
 function createMonitor(
-  { prober, clock, log, config }: ControlPlaneParts,
+  { prober, clock, log, config, isOwn }: ControlPlaneParts,
   onVerdict: (verdict: HealthVerdict) => Promise<void>,
 ): HealthMonitor | undefined {
   return prober === undefined
@@ -187,6 +189,7 @@ function createMonitor(
         log: log.child({ component: "health" }),
         options: healthOptions(config.health),
         onVerdict,
+        ...(isOwn === undefined ? {} : { isOwn }),
       });
 }
 

@@ -11,8 +11,10 @@ import {
   CreateRouteTableCommand,
   CreateSubnetCommand,
   CreateVpcCommand,
+  DeleteNetworkInterfaceCommand,
   DescribeNetworkInterfacesCommand,
   DescribeRouteTablesCommand,
+  DetachNetworkInterfaceCommand,
   EC2Client,
   RunInstancesCommand,
   TerminateInstancesCommand,
@@ -162,6 +164,13 @@ export class MotoLab {
 
   async terminate(instance: LabInstance): Promise<void> {
     await this.hand.send(new TerminateInstancesCommand({ InstanceIds: [instance.id] }));
+    // AWS takes the primary interface away with its instance; moto leaves it, and its address taken.
+    const { NetworkInterfaces } = await this.hand.send(
+      new DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: [instance.interfaceId] }),
+    );
+    const AttachmentId = NetworkInterfaces?.[0]?.Attachment?.AttachmentId;
+    await this.hand.send(new DetachNetworkInterfaceCommand({ AttachmentId, Force: true }));
+    await this.hand.send(new DeleteNetworkInterfaceCommand({ NetworkInterfaceId: instance.interfaceId }));
     this.instances.splice(this.instances.indexOf(instance), 1);
   }
 
