@@ -6,14 +6,8 @@ import { simulate } from "../src/main/simulate.ts";
 
 const SETTINGS: readonly (readonly [name: string, changes: Partial<HealthOptions>])[] = [
   ["default", {}],
-  [
-    "slower",
-    { intervalMs: 500, timeoutMs: 300, fall: 3, burst: 10, burstIntervalMs: 50, burstTimeoutMs: 200 },
-  ],
-  [
-    "slowest",
-    { intervalMs: 1_000, timeoutMs: 500, fall: 3, burst: 20, burstIntervalMs: 100, burstTimeoutMs: 400 },
-  ],
+  ["careful", { fall: 3, burst: 8, burstIntervalMs: 40 }],
+  ["slow", { intervalMs: 500, timeoutMs: 300, fall: 3, burst: 10, burstIntervalMs: 50, burstTimeoutMs: 200 }],
 ];
 const MEAN_OUTAGES_MS = [10, 50, 100];
 const PERCENT = 1;

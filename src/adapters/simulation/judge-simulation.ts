@@ -1,5 +1,5 @@
 import type { SimulationSummary } from "../../core/views/simulation-views.ts";
-import type { SimulatedScenario } from "./simulation.ts";
+import type { SimulatedScenario } from "./scenario-step.ts";
 
 export interface JudgedSimulation {
   readonly summary: Omit<SimulationSummary, "ok" | "problems">;

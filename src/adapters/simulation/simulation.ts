@@ -7,27 +7,10 @@ import { HostAgents } from "./host-agents.ts";
 import { foreignDifferences, judgeSimulation } from "./judge-simulation.ts";
 import { RouteLog } from "./route-log.ts";
 import { ScenarioDirector } from "./scenario-director.ts";
-import type { ScenarioStep } from "./scenario-step.ts";
+import type { SimulatedScenario } from "./scenario-step.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
-import type { Ec2Action } from "./simulated-ec2.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
-
-/** What happens, and how it must end. Times in milliseconds after the cluster has converged; steps sorted by time. */
-export interface SimulatedScenario {
-  readonly name: string;
-  readonly description: string;
-  readonly duration: number;
-  /** EC2 actions that IAM denies from the beginning. */
-  readonly denied: readonly Ec2Action[];
-  readonly steps: readonly ScenarioStep[];
-  readonly expect: {
-    readonly unreachable: "none" | "some";
-    /** At least so many nodes that held routes are found dead. */
-    readonly failovers: number;
-    readonly moves: "any" | "none";
-  };
-}
 
 export interface SimulationOptions {
   readonly clock: VirtualClock;
