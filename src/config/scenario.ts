@@ -116,8 +116,6 @@ const Scenario = z.strictObject({
     .default({ unreachable: "none", failovers: 0, moves: "any" }),
 });
 
-/** A step with its time in milliseconds after the cluster has converged. */
-export type ScenarioStep = z.infer<typeof Step>;
 /** What happens to a simulated cluster, and how it must end. Times in milliseconds; steps sorted by time. */
 export type Scenario = z.infer<typeof Scenario>;
 

@@ -29,8 +29,11 @@ export interface SimulationSurroundings {
   readonly log?: Logger;
   /** Health options that differ from the controller's defaults. */
   readonly health?: Partial<HealthOptions>;
-  /** Instead of the one that the options name. */
+  /** Instead of those that the options name. */
   readonly scenario?: Scenario;
+  readonly topology?: (cluster: SimulatedCluster) => unknown;
+  /** Subnets of each zone (default 1). A group serves one subnet: the topology must have groups for each. */
+  readonly subnetsPerZone?: number;
 }
 
 const DEFAULT_NODES = 30;
@@ -64,7 +67,8 @@ export async function simulate(
   const seed = options.seed ?? 1;
   const random = new SeededRandom(seed);
   const clock = new VirtualClock();
-  const cluster = new SimulatedCluster({ clock, random, region, zones, nodes });
+  const { subnetsPerZone = 1 } = surroundings;
+  const cluster = new SimulatedCluster({ clock, random, region, zones, nodes, subnetsPerZone });
   const view = createSimulationView({
     writeLine: (line) => stdout.write(`${line}\n`),
     coloured: isTTY,
@@ -75,7 +79,7 @@ export async function simulate(
     control: new ControllerUnderTest(clock, cluster, surroundings),
     random,
     seed,
-    topology: readTopology(options.topology, region, zones, nodes),
+    topology: surroundings.topology?.(cluster) ?? readTopology(options.topology, region, zones, nodes),
     pods,
     scenario,
     onEvent: view,
@@ -103,6 +107,7 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
   }
 
   async start(): Promise<void> {
+    await this.stop();
     const config = loadControllerConfig({
       flags: {
         cloud: "aws",
@@ -132,6 +137,11 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
 
   async stop(): Promise<void> {
     await this.#plane?.stop();
+  }
+
+  async countPlanned(): Promise<number> {
+    const view = await this.#running().controller?.plan(this.#signal);
+    return (view?.operations.length ?? 0) + (view?.sourceDestCheck.length ?? 0);
   }
 
   async updateTopology(document: unknown): Promise<void> {

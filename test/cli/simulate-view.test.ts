@@ -24,6 +24,7 @@ const summary: SimulationSummary = {
     { node: "ip-10-0-0-5", routes: 1, detectedMs: 690, routesMovedMs: null },
   ],
   routeMoves: 3,
+  operationsLeft: 0,
   routesPerTable: { "rtb-1": 2 },
   ec2Calls: { CreateRoute: 2 },
   probes: { sent: 10, answered: 9, failedSends: 0 },

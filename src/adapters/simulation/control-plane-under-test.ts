@@ -20,6 +20,8 @@ export interface ControlPlaneUnderTest {
     readonly tenant: string;
     readonly segment: string;
   }): Promise<Ipv4>;
+  /** How many writes a pass would make now. */
+  countPlanned(): Promise<number>;
   networks(): readonly Cidr[];
   hosts(): readonly TestedHost[];
   blocks(): readonly { readonly cidr: Cidr; readonly host: string }[];

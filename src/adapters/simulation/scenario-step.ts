@@ -36,3 +36,19 @@ export type ScenarioStep = { readonly at: number } & (
     }
   | { readonly do: "reconnect" | "stop-controller" | "start-controller" }
 );
+
+/** What happens, and how it must end. Times in milliseconds after the cluster has converged; steps sorted by time. */
+export interface SimulatedScenario {
+  readonly name: string;
+  readonly description: string;
+  readonly duration: number;
+  /** EC2 actions that IAM denies from the beginning. */
+  readonly denied: readonly Ec2Action[];
+  readonly steps: readonly ScenarioStep[];
+  readonly expect: {
+    readonly unreachable: "none" | "some";
+    /** At least so many nodes that held routes are found dead. */
+    readonly failovers: number;
+    readonly moves: "any" | "none";
+  };
+}

@@ -7,27 +7,10 @@ import { HostAgents } from "./host-agents.ts";
 import { foreignDifferences, judgeSimulation } from "./judge-simulation.ts";
 import { RouteLog } from "./route-log.ts";
 import { ScenarioDirector } from "./scenario-director.ts";
-import type { ScenarioStep } from "./scenario-step.ts";
+import type { SimulatedScenario } from "./scenario-step.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
-import type { Ec2Action } from "./simulated-ec2.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
-
-/** What happens, and how it must end. Times in milliseconds after the cluster has converged; steps sorted by time. */
-export interface SimulatedScenario {
-  readonly name: string;
-  readonly description: string;
-  readonly duration: number;
-  /** EC2 actions that IAM denies from the beginning. */
-  readonly denied: readonly Ec2Action[];
-  readonly steps: readonly ScenarioStep[];
-  readonly expect: {
-    readonly unreachable: "none" | "some";
-    /** At least so many nodes that held routes are found dead. */
-    readonly failovers: number;
-    readonly moves: "any" | "none";
-  };
-}
 
 export interface SimulationOptions {
   readonly clock: VirtualClock;
@@ -58,11 +41,13 @@ const CONVERGES_WITHIN_MS = 3_600_000;
 export class Simulation {
   readonly #options: SimulationOptions;
   readonly #survey: ClusterSurvey;
+  readonly #firstNodes: number;
   #stopped = false;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
     const { clock, cluster, control, agentDelayMs = 0 } = options;
+    this.#firstNodes = cluster.nodes.size;
     this.#survey = new ClusterSurvey({ cluster, control, agents: new HostAgents(clock, agentDelayMs) });
   }
 
@@ -104,6 +89,7 @@ export class Simulation {
     const last = checkPairs(walk, pods, PAIRS_AT_THE_END, this.#options.random.fork("last check"));
     onEvent({ kind: "reach", atMs: clock.monotonic(), phase: "end", reach: reachOf(last) });
     this.#tellPicture();
+    const operationsLeft = this.#stopped ? null : await clock.runUntilSettled(control.countPlanned());
     const strays = checkStrays(walk, pods, this.#survey.strayAddresses());
     const foreignChanges = foreignDifferences(foreign, cluster.foreignState(networks));
     const summary = {
@@ -123,6 +109,7 @@ export class Simulation {
       strayPacketsLooping: strays.loops,
       failovers: recorder.failovers(),
       routeMoves: recorder.moves(),
+      operationsLeft,
       routesPerTable: this.#survey.routesPerTable(),
       ec2Calls: cluster.cloud.calls(),
       probes: cluster.prober.counts(),
@@ -181,7 +168,7 @@ export class Simulation {
     const bare = control
       .hosts()
       .filter(({ name, groups }) => groups.length > 0 && !used.has(name) && cluster.isAlive(name));
-    const each = Math.max(1, Math.round(pods / cluster.nodes.size));
+    const each = Math.max(1, Math.round(pods / this.#firstNodes));
     for (const { name } of bare.slice(0, this.#stopped ? 0 : undefined)) {
       for (let index = 0; index < each; index += 1) {
         await this.#placePod(`pod-${name}-${index + 1}`, name, index);

@@ -48,6 +48,8 @@ export interface SimulationSummary {
   readonly failovers: readonly FailoverView[];
   /** Routes of ours that were changed or deleted after the cluster had converged, by whomever. */
   readonly routeMoves: number;
+  /** Writes that a further pass would make at the end; null when the controller is stopped. */
+  readonly operationsLeft: number | null;
   readonly routesPerTable: Readonly<Record<string, number>>;
   readonly ec2Calls: Readonly<Record<string, number>>;
   readonly probes: { readonly sent: number; readonly answered: number; readonly failedSends: number };
