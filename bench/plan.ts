@@ -25,6 +25,7 @@ export async function bench(): Promise<BenchRow[]> {
     ...converged,
     health: {
       blind: false,
+      confirmed: () => true,
       nodes: new Map(converged.health.nodes).set(first?.host ?? "", {
         health: "down",
         last: "down",
@@ -127,6 +128,7 @@ function cluster(): PlannerInput {
     facts,
     health: {
       blind: false,
+      confirmed: () => true,
       nodes: new Map(
         hosts.map(({ name }) => [name, { health: "up", last: "up", holdDownUntil: 0 }] as const),
       ),

@@ -144,7 +144,7 @@ function renderSummary(summary: SimulationSummary, colours: Colours): readonly s
     ["route moves", String(summary.routeMoves)],
     ...summary.failovers.map(({ node, routes, detectedMs, routesMovedMs }): readonly [string, string] => [
       "failover",
-      `${node}: ${routes} routes, found down after ${ms(detectedMs)}, ${routesMovedMs === null ? "its routes did not move (no stand-in)" : `moved after ${ms(routesMovedMs)}`}`,
+      `${node}: ${routes} ${routes === 1 ? "route" : "routes"}, found down after ${ms(detectedMs)}, ${routesMovedMs === null ? "its routes did not move (no stand-in)" : `moved after ${ms(routesMovedMs)}`}`,
     ]),
     ["EC2 calls", calls.join(", ")],
     ["probes", `${summary.probes.sent} sent, ${summary.probes.answered} answered`],

@@ -7,6 +7,7 @@ import type { Burst, ProbeTarget, TargetState } from "../core/health/state.ts";
 import { probeIntervalMs } from "../core/health/target.ts";
 import { type HealthVerdict, HealthVerdicts } from "../core/health/verdicts.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
+import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { Clock, Timer } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Prober, ProbeOutcome } from "../ports/prober.ts";
@@ -19,6 +20,8 @@ export interface HealthMonitorParts {
   readonly options: HealthOptions;
   /** Called with each verdict at once, without waiting for the work on the one before. What it rejects with is logged. */
   readonly onVerdict: (verdict: HealthVerdict) => void | Promise<void>;
+  /** Whether an address is this machine's (`adapters/probe/own-addresses`): its answers then prove nothing about the network. Default: none is. */
+  readonly isOwn?: (address: Ipv4) => boolean;
   /** Called after the snapshot changed, at most once per turn. */
   readonly onChange?: () => void;
 }
@@ -83,7 +86,10 @@ export class HealthMonitor {
   /** Makes the targets exactly these. A known host keeps its state, also when its role changes; at another address it starts anew. */
   setTargets(targets: readonly ProbeTarget[]): void {
     const nowMs = this.#parts.clock.monotonic();
-    const { added, moved, removed } = this.#verdicts.setTargets(targets);
+    const { isOwn } = this.#parts;
+    const known =
+      isOwn === undefined ? targets : targets.map((target) => ({ own: isOwn(target.address), ...target }));
+    const { added, moved, removed } = this.#verdicts.setTargets(known);
     for (const target of removed) {
       this.#due.remove(target);
     }

@@ -17,10 +17,16 @@ interface RegisteredHost {
 /** What we need of the addressing side. */
 export interface HostRegistry {
   hosts(): { readonly hosts: readonly RegisteredHost[] };
-  addHost(
-    host: { name: string; ip: Ipv4; tags: Readonly<Record<string, string>>; origin: "cloud" },
+  /** Registers all of them in one step; a `conflict` changes nothing for that host and does not stop the others. */
+  addHosts(
+    hosts: readonly {
+      readonly name: string;
+      readonly ip: Ipv4;
+      readonly tags: Readonly<Record<string, string>>;
+      readonly origin: "cloud";
+    }[],
     signal: AbortSignal,
-  ): Promise<void>;
+  ): Promise<readonly { readonly name: string; readonly outcome: string; readonly reason: string }[]>;
   setLabels(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
   removeHost(name: string, signal: AbortSignal): Promise<void>;
 }
@@ -57,11 +63,10 @@ export class HostController {
     const discovered = hostTags.length === 0 ? [] : discoverHosts(facts, hostTags);
     const known = registry.hosts().hosts;
     const byAddress = new Map(known.map((host) => [host.ip, host]));
-    for (const host of discovered) {
-      if (!byAddress.has(host.ip)) {
-        await this.#attempt(host.name, () => this.#register(host, signal));
-      }
-    }
+    await this.#register(
+      discovered.filter(({ ip }) => !byAddress.has(ip)),
+      signal,
+    );
     for (const host of known) {
       const instance = owners.get(host.ip);
       if (instance !== undefined) {
@@ -82,9 +87,23 @@ export class HostController {
     }
   }
 
-  async #register({ name, ip, tags, instanceId }: DiscoveredHost, signal: AbortSignal): Promise<void> {
-    await this.#options.registry.addHost({ name, ip, tags, origin: "cloud" }, signal);
-    this.#options.log.info({ host: name, ip, instanceId }, "host registered");
+  async #register(hosts: readonly DiscoveredHost[], signal: AbortSignal): Promise<void> {
+    if (hosts.length === 0) {
+      return;
+    }
+    const instances = new Map(hosts.map(({ name, instanceId }) => [name, instanceId]));
+    const outcomes = await this.#options.registry.addHosts(
+      hosts.map(({ name, ip, tags }) => ({ name, ip, tags, origin: "cloud" })),
+      signal,
+    );
+    for (const { name, outcome, reason } of outcomes) {
+      if (outcome === "conflict") {
+        this.#refuse(name, reason);
+      } else {
+        this.#refused.delete(name);
+        this.#options.log.info({ host: name, instanceId: instances.get(name) }, "host registered");
+      }
+    }
   }
 
   async #attempt(host: string, work: () => Promise<void>): Promise<void> {
@@ -92,12 +111,15 @@ export class HostController {
       await work();
       this.#refused.delete(host);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (this.#refused.get(host) !== reason) {
-        this.#options.log.warn({ host, err: error }, "a host could not be brought up to date");
-      }
-      this.#refused.set(host, reason);
+      this.#refuse(host, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  #refuse(host: string, reason: string): void {
+    if (this.#refused.get(host) !== reason) {
+      this.#options.log.warn({ host, reason }, "a host could not be brought up to date");
+    }
+    this.#refused.set(host, reason);
   }
 }
 

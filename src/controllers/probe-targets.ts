@@ -1,4 +1,4 @@
-import type { ProbeTarget } from "../core/health/target.ts";
+import type { ProbeTarget } from "../core/health/state.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
 import { rendezvousHash } from "../core/routing/choose-gateway.ts";
 import type { DesiredRoute, RoutePlan } from "../core/routing/route-plan.ts";

@@ -1,6 +1,6 @@
 import type { CloudFacts } from "../core/cloud/facts.ts";
 import { NetworkError } from "../core/errors.ts";
-import type { ProbeTarget } from "../core/health/target.ts";
+import type { ProbeTarget } from "../core/health/state.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
 import {
   planSourceDestCheck,
@@ -64,7 +64,7 @@ export interface RouteControllerOptions {
 /** Health without probes: nothing is known, nothing moves on account of it. */
 export const NO_PROBES: HealthSource = {
   setTargets: () => undefined,
-  snapshot: () => ({ blind: false, nodes: new Map() }),
+  snapshot: () => ({ blind: false, nodes: new Map(), confirmed: () => true }),
   whenMeasured: () => Promise.resolve(),
 };
 
@@ -114,7 +114,7 @@ export class RouteController {
   #lastPass: PassView | undefined;
   #epoch = 0;
   #measured = false;
-  #strangerPasses = 0;
+  #unsettledPasses = 0;
   #wantsNext: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -335,7 +335,7 @@ export class RouteController {
       this.#wantsNext =
         execution.stale || done > 0 || execution.superseded > 0
           ? 0
-          : earlier(retryMs, this.#strangersMs(plan));
+          : earlier(retryMs, this.#unsettledMs(plan));
       this.#setbacks.keep(this.#subjects(plan, checks));
     }
     const durationMs = Math.round(clock.monotonic() - started);
@@ -347,14 +347,16 @@ export class RouteController {
     return planView(plan, checks);
   }
 
-  /** A host that EC2 does not show is often one that it does not show yet: look again soon, then ever later. */
-  #strangersMs(plan: RoutePlan): number | undefined {
-    if (!plan.skipped.some(({ reason }) => reason === "no-interface")) {
-      this.#strangerPasses = 0;
-      return undefined;
-    }
-    this.#strangerPasses += 1;
-    return Math.min(60_000, 500 * 2 ** Math.min(this.#strangerPasses, 10));
+  /**
+   * A host that EC2 does not show is often one that it does not show yet, and a node without a stand-in gets one as soon as somebody answers: look
+   * again soon, then ever later.
+   */
+  #unsettledMs(plan: RoutePlan): number | undefined {
+    const unsettled =
+      plan.skipped.some(({ reason }) => reason === "no-interface") ||
+      plan.desired.some(({ choice }) => choice === "stays");
+    this.#unsettledPasses = unsettled ? this.#unsettledPasses + 1 : 0;
+    return unsettled ? Math.min(60_000, 500 * 2 ** Math.min(this.#unsettledPasses, 10)) : undefined;
   }
 
   /** Routes that are ours, or become ours in this pass, and stand. */

@@ -196,11 +196,11 @@ function routingView(addressing: AddressingService): {
   readonly hosts: readonly PlannedHost[];
 } {
   return {
-    trees: addressing.layout().map(({ network, root, hostsOf, blocksOf }) => ({
-      network: network.name,
-      root,
-      hostsOf,
-      blocksOf,
+    trees: addressing.layout().map((layout) => ({
+      network: layout.network.name,
+      root: layout.root,
+      hostsOf: (leaf) => layout.hostsOf(leaf).map(({ name }) => name),
+      blocksOf: (host) => layout.blocksOf(host),
     })),
     hosts: addressing.hosts().hosts.map(({ name, ip }) => ({ name, ip, standing: "ready" as const })),
   };

@@ -26,15 +26,16 @@ interface Draft {
 /**
  * The transaction that makes the changes of one decision durable. It compares everything that it writes and everything that the decision was made from:
  *
- *     decision            writes                          compares besides
- *     ------------------  ------------------------------  -------------------------------------------
- *     allocate            block, address                  topology, host, blackouts of the network
- *     release             block, address                  topology
- *     hosts               hosts, topology revision        topology
- *     blackouts           blackouts of the network        topology, blocks within
- *     topology            all that differs                every host, block and blackout
+ *     decision            writes                                   compares besides
+ *     ------------------  ---------------------------------------  -----------------------------------------------
+ *     allocate            block, address; host, for a new block    topology, host, blackouts of the network
+ *     release             block, address                           topology
+ *     hosts               hosts, topology revision                 topology
+ *     blackouts           blackouts of the network                 topology; blocks within, hosts of groups within
+ *     topology            all that differs                         every host, block and blackout
  *
- * Addresses name no network, so that a topology update leaves them as they are.
+ * A host that gets a block is written again as it is: so whoever removes or moves it, or lays a blackout over its group, and did not see that block,
+ * loses the compare. Hosts never contend with each other. Addresses name no network, so that a topology update leaves them as they are.
  */
 export function transactionOf(context: TransactionContext, changes: readonly Change[]): Transaction {
   const draft: Draft = { values: new Map(), read: new Set([context.keys.topology]) };
@@ -58,6 +59,10 @@ function addChange(context: TransactionContext, draft: Draft, change: Change): v
         const { name, address } = change;
         draft.values.set(keys.address(name), writeAddress({ name, address, host, tenant, segment }));
         draft.read.add(keys.host(host)).add(keys.blackoutsOf(change.network));
+        const { record } = state.hosts.get(host) ?? {};
+        if (change.block?.holding === undefined && record !== undefined) {
+          draft.values.set(keys.host(host), writeHost(record));
+        }
       }
       setBlock(context, draft, change);
       break;
@@ -80,7 +85,7 @@ function addChange(context: TransactionContext, draft: Draft, change: Change): v
       break;
     case "put-blackouts":
       setBlackouts(keys, draft, change.blackouts);
-      addBlocksWithin(keys, draft, state, change.blackouts);
+      addHoldersWithin(keys, draft, state, change.blackouts);
       break;
     case "replace":
       draft.values.set(keys.topology, context.topology);
@@ -108,7 +113,12 @@ function setBlackouts(keys: AddressingKeys, draft: Draft, record: BlackoutRecord
   );
 }
 
-function addBlocksWithin(keys: AddressingKeys, draft: Draft, state: IpamState, record: BlackoutRecord): void {
+function addHoldersWithin(
+  keys: AddressingKeys,
+  draft: Draft,
+  state: IpamState,
+  record: BlackoutRecord,
+): void {
   const network = state.networksByName.get(record.network);
   if (network === undefined) {
     return;
@@ -116,6 +126,11 @@ function addBlocksWithin(keys: AddressingKeys, draft: Draft, state: IpamState, r
   const before = new Set(network.blackouts.map(({ cidr }) => cidr));
   for (const cidr of record.cidrs.filter((other) => !before.has(other))) {
     const { first, size } = rangeOf(cidr);
+    for (const pool of network.pools.filter((other) => other.first < first + size && other.end > first)) {
+      for (const host of pool.leaf.hosts) {
+        draft.read.add(keys.host(host.record.name));
+      }
+    }
     for (const block of network.blocks.values()) {
       if (block.first < first + size && block.first + block.size > first) {
         draft.read.add(keys.block(record.network, block.first, network.network.blockMask));

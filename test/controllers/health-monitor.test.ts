@@ -232,6 +232,55 @@ describe("our own trouble", () => {
     expect(world.take().slice(0, 3)).toEqual(["blind", "sighted", "down g (w)"]);
   });
 
+  it("does not take the answers of its own machine for a sign that it can see", () => {
+    const world = settled([
+      { host: "g", role: "gateway", standIns: ["me", "s"] },
+      { host: "me", zone: "b", role: "gateway", own: true },
+      { host: "s" },
+    ]);
+    expect(interrupt(world, ["g", "s"], 10_000, 3_000)).toEqual(["blind", "sighted"]);
+    world.silent.add("g");
+    world.run(750);
+
+    expect(world.take()).toEqual(["down g (me, s)"]);
+  });
+
+  it("asks the monitor's environment which address is its own", () => {
+    const clock = new InstantClock();
+    const told: string[] = [];
+    const targets = targetsOf([{ host: "g", role: "gateway", standIns: ["me"] }, { host: "me" }]);
+    const [g, me] = targets;
+    const monitor = new HealthMonitor({
+      prober: {
+        probe: (address, listener) => {
+          if (address !== g?.address || clock.monotonic() < 5_000) {
+            listener(ANSWER);
+          }
+        },
+        settle: (callback) => void callback(),
+        close: () => undefined,
+      },
+      clock,
+      log: new ListLogger(),
+      options: healthOptions(),
+      onVerdict: ({ kind }) => void told.push(kind),
+      isOwn: (address) => address === me?.address,
+    });
+    monitor.setTargets(targets);
+    monitor.start();
+    clock.run(10_000);
+
+    expect(told).toEqual(["up", "up", "blind"]);
+  });
+
+  it("is blind when it can send to nobody but its own machine", () => {
+    const world = settled([{ host: "g", role: "gateway" }, { host: "me", own: true }, { host: "s" }]);
+    world.unsendable.add("g").add("s");
+    world.run(3_000);
+
+    expect(world.take()).toEqual(["blind"]);
+  });
+
   it("does not declare the only node of a cluster dead", () => {
     const world = settled([{ host: "g", role: "gateway" }]);
     world.silent.add("g");
@@ -384,6 +433,27 @@ describe("answers", () => {
     expect(world.take()).toEqual([]);
   });
 
+  it("clears a suspicion by an answer that settling brings in at the very end of the burst", () => {
+    const world = settled();
+    world.prober.settleMs = 5;
+    let bursts = 0;
+    world.prober.fate = (host) => {
+      if (host !== "g") {
+        return { afterMs: 0.5, outcome: ANSWER };
+      }
+      const suspect = world.health("g") === "suspect";
+      bursts += suspect ? 1 : 0;
+      // The last probe of the first burst is answered after 102 ms, when its time is over and the socket is being read.
+      return suspect && bursts === 5 ? { afterMs: 102, outcome: ANSWER } : "silence";
+    };
+    world.run(750);
+    expect(bursts).toBeGreaterThanOrEqual(5);
+    expect(world.take()).toEqual([]);
+    world.run(1_000);
+
+    expect(world.take()).toEqual(["down g (s, w)"]);
+  });
+
   it("treats an ICMP error as silence, no sooner and no later", () => {
     const world = settled();
     const fromMs = world.clock.monotonic();
@@ -527,7 +597,7 @@ describe("targets", () => {
       throw new Error("three targets were made");
     }
     world.monitor.setTargets([s]);
-    world.unsendable.add("g");
+    world.prober.arrives = (host) => host !== "w";
     world.run(1_000);
 
     expect([...world.monitor.snapshot().nodes]).toEqual([

@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { HostController, type HostRegistry } from "../../src/controllers/host-controller.ts";
 import type { CloudFacts, CloudInstance, InstanceState } from "../../src/core/cloud/facts.ts";
-import { NetworkError } from "../../src/core/errors.ts";
 import { parseIpv4, type Ipv4 } from "../../src/core/net/ipv4.ts";
 import type { HostOrigin } from "../../src/core/topology/topology.ts";
 import { silentLog } from "../support/silent-log.ts";
@@ -24,11 +23,14 @@ class ListOfHosts implements HostRegistry {
     return { hosts: [...this.list] };
   }
 
-  async addHost(host: Known): Promise<void> {
-    if (host.name === this.refuse) {
-      throw new NetworkError("conflict", "HOST_EXISTS", `${host.name} exists`);
-    }
-    this.list.push({ ...host });
+  async addHosts(hosts: readonly Known[]) {
+    return hosts.map((host) => {
+      if (host.name === this.refuse) {
+        return { name: host.name, outcome: "conflict", reason: `${host.name} exists` };
+      }
+      this.list.push({ ...host });
+      return { name: host.name, outcome: "added", reason: "" };
+    });
   }
 
   async setLabels(name: string, labels: Readonly<Record<string, string>>): Promise<void> {

@@ -151,14 +151,16 @@ export interface NodePlan {
   readonly zone?: string;
   readonly role?: ProbeTarget["role"];
   readonly standIns?: readonly string[];
+  readonly own?: boolean;
 }
 
 export function targetsOf(plans: readonly NodePlan[]): ProbeTarget[] {
-  return plans.map(({ host, zone = "a", role = "stand-in", standIns = [] }, index) => ({
+  return plans.map(({ host, zone = "a", role = "stand-in", standIns = [], own }, index) => ({
     host,
     zone,
     role,
     standIns,
+    ...(own === undefined ? {} : { own }),
     address: formatIpv4(10 * 2 ** 24 + index + 1),
   }));
 }

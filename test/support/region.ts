@@ -30,6 +30,7 @@ export class DecreedHealth {
   snapshot(): HealthSnapshot {
     return {
       blind: this.blind,
+      confirmed: () => true,
       nodes: new Map(
         this.targets.map(({ host }) => {
           const health = this.states.get(host) ?? "up";

@@ -22,6 +22,8 @@ export interface ClusterSketch {
   readonly down?: readonly string[];
   readonly health?: Readonly<Record<string, NodeHealth>>;
   readonly blind?: boolean;
+  /** Up, but has not answered since the dead one was found down. */
+  readonly unconfirmed?: readonly string[];
   readonly states?: Readonly<Record<string, InstanceState>>;
   readonly standing?: Readonly<Record<string, "ready" | "not-ready" | "leaving">>;
   readonly blocks?: Readonly<Record<string, readonly string[]>>;
@@ -73,6 +75,7 @@ export function cluster(sketch: ClusterSketch): PlannerInput {
         );
   const health: HealthSnapshot = {
     blind: sketch.blind ?? false,
+    confirmed: (standIn) => !(sketch.unconfirmed ?? []).includes(standIn),
     nodes: new Map(
       nodes.map(({ name }) => {
         const state = sketch.health?.[name] ?? (sketch.down?.includes(name) === true ? "down" : "up");

@@ -36,7 +36,7 @@ export interface Ec2CloudOptions {
   readonly retryBaseMs?: number | undefined;
   /** Instances a page, 5 to 1,000; 100 unless given: parsing a page stops the event loop (docs/aws.md). */
   readonly instancesPerPage?: number | undefined;
-  /** Route tables a page, 5 to 100; 20 unless given. */
+  /** Route tables a page, 5 to 100; 10 unless given. */
   readonly routeTablesPerPage?: number | undefined;
   /** From 0 to below 1; varies the pauses. `Math.random` unless given. */
   readonly random?: (() => number) | undefined;
@@ -78,7 +78,7 @@ export class Ec2Cloud implements Cloud {
       cluster: options.cluster,
       pageSize: options.instancesPerPage ?? 100,
     });
-    this.#tables = { ...common, pageSize: options.routeTablesPerPage ?? 20 };
+    this.#tables = { ...common, pageSize: options.routeTablesPerPage ?? 10 };
     this.#layout = new VpcLayout({ ...common, clock, log });
   }
 

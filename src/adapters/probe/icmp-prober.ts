@@ -1,5 +1,4 @@
 import { randomInt } from "node:crypto";
-import { networkInterfaces } from "node:os";
 
 import type { createSession, PingError, Session } from "net-ping";
 
@@ -7,6 +6,7 @@ import { NetworkError } from "../../core/errors.ts";
 import type { Ipv4 } from "../../core/net/ipv4.ts";
 import type { Prober, ProbeOutcome } from "../../ports/prober.ts";
 import { concernsUs, type Requests } from "./icmp-packet.ts";
+import { isOwnAddress } from "./own-addresses.ts";
 import { afterQuietTurns } from "./settle.ts";
 
 interface NetPing {
@@ -15,8 +15,6 @@ interface NetPing {
 
 /** How long an answer is listened for, in milliseconds; deadlines are the caller's (`ports/prober`). */
 const LISTEN_MS = 1_000;
-/** How long the list of our own addresses is believed, in milliseconds. */
-const OWN_ADDRESSES_MS = 1_000;
 
 export interface IcmpProberOptions {
   /** The identifier of our echo requests, 1 to 65534; random by default. Two probers of one network namespace need two. */
@@ -54,8 +52,6 @@ class IcmpProber implements Prober {
   #closed = false;
   /** Packets read. */
   #packets = 0;
-  #own: ReadonlySet<string> = new Set();
-  #ownReadMs = -Infinity;
 
   constructor(library: NetPing, sessionId: number) {
     this.#library = library;
@@ -110,13 +106,13 @@ class IcmpProber implements Prober {
         error,
       );
     }
-    // net-ping stops reading while nothing is asked, and other programs' ICMP then fills the buffer: our next answer would be dropped. One more
-    // request than there are keeps it reading.
+    // net-ping stops reading while nothing is asked. Other programs' ICMP then fills the buffer, and the next answer may find no room. One request
+    // more than there are keeps it reading.
     session.reqsPending += 1;
     const requests: Requests = {
       id: session.sessionId,
       targetOf: (sequence) => session.reqs[sequence]?.target,
-      isOwn: (address) => this.#isOwn(address),
+      isOwn: isOwnAddress,
     };
     session.getSocket().prependListener("message", (packet: Buffer, source: string) => {
       this.#packets += 1;
@@ -136,16 +132,6 @@ class IcmpProber implements Prober {
       }
     });
     return session;
-  }
-
-  #isOwn(address: string): boolean {
-    const nowMs = performance.now();
-    if (nowMs - this.#ownReadMs > OWN_ADDRESSES_MS) {
-      const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-      this.#own = new Set(all.map(({ address: own }) => own));
-      this.#ownReadMs = nowMs;
-    }
-    return this.#own.has(address);
   }
 }
 

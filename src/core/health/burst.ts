@@ -1,7 +1,7 @@
 import type { HealthOptions } from "./options.ts";
 import type { Burst, TargetState } from "./state.ts";
 
-/** Starts a burst with the round at `nowMs`; whom it asks is said by `nextRound`. */
+/** A burst that begins now; `nextRound` says whom to probe. From here on the answers of `others` are credited to it. */
 export function newBurst(
   suspect: TargetState,
   others: readonly TargetState[],
@@ -47,7 +47,7 @@ export function creditBursts(target: TargetState, sentMs: number): void {
     const burst = awaitedBy[index];
     if (burst !== undefined && sentMs >= burst.startMs) {
       burst.answered.add(target.host);
-      burst.firstAnsweredSentMs = Math.min(burst.firstAnsweredSentMs, sentMs);
+      burst.firstAnsweredSentMs = Math.min(burst.firstAnsweredSentMs, target.own ? Infinity : sentMs);
       awaitedBy.splice(index, 1);
     }
   }

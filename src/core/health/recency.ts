@@ -15,7 +15,7 @@ interface Zone {
 const LOOKS = 8;
 
 /**
- * Targets by zone, the one that answered last in front. Tells in a few steps who is the best witness that we can still see anything, and whether
+ * Targets by zone (our own machine is none of them), the one that answered last in front. Tells in a few steps who is the best witness that we can still see anything, and whether
  * anybody answered within a window of time. Moving a target to the front is O(1).
  */
 export class Recency {
@@ -24,6 +24,9 @@ export class Recency {
 
   /** A target that has not answered yet comes last in its zone. */
   add(target: TargetState): void {
+    if (target.own) {
+      return;
+    }
     const zone = this.#zone(target.zone);
     const link: Link = { target, newer: zone.oldest, older: undefined };
     if (zone.oldest === undefined) {

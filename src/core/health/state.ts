@@ -12,6 +12,8 @@ export interface ProbeTarget {
   readonly standIns: readonly string[];
   /** Nodes of one zone are expected to fail together: a suspect's witness comes from another one if it can. */
   readonly zone: string;
+  /** This very machine, default no: it answers itself whatever becomes of the network, so its answers never prove that we can see. */
+  readonly own?: boolean;
 }
 
 /** What the probes said of one target so far. Changed in place by the functions below and by `HealthVerdicts`; others only read it. */
@@ -20,6 +22,7 @@ export interface TargetState extends DueItem {
   readonly host: string;
   readonly address: Ipv4;
   readonly hash: number;
+  readonly own: boolean;
   role: ProbeTarget["role"];
   zone: string;
   standIns: readonly string[];
@@ -72,7 +75,7 @@ export interface Burst extends DueItem {
   seenUntilMs: number;
   /** Those of `others` that answered a probe sent since the start. */
   readonly answered: Set<string>;
-  /** When the first of the answered probes was sent. */
+  /** When the first of the answered probes was sent; those to our own machine apart. */
   firstAnsweredSentMs: number;
   /** Concluded, or cleared: whatever is still scheduled for it is void. */
   over: boolean;

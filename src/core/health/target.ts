@@ -4,12 +4,13 @@ import type { ProbeTarget, TargetState } from "./state.ts";
 import type { NodeHealth, NodeHealthEntry } from "./view.ts";
 
 /** A target of which nothing is known yet. */
-export function newTarget({ host, address, role, standIns, zone }: ProbeTarget): TargetState {
+export function newTarget({ host, address, role, standIns, zone, own = false }: ProbeTarget): TargetState {
   return {
     kind: "target",
     host,
     address,
     hash: hostHash(host),
+    own,
     role,
     zone,
     standIns,

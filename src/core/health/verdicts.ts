@@ -41,7 +41,7 @@ export interface TargetChanges {
  *     burst over, others answered at its end    suspect            stays suspect for another burst
  *     any answer                                we, blind          sighted; suspects wait for a fresh burst each
  *     burst began while we were blind           suspect            stays suspect, whatever it says
- *     every target unmeasured                   we                 blind
+ *     every target unmeasured                   we                 blind (our own machine, as a target, counts nowhere here)
  *     `rise` answers in row, no hold-down       unknown, rising,   up
  *                                               down
  *
@@ -59,6 +59,8 @@ export class HealthVerdicts {
   #blind = false;
   #sightedMs = -Infinity;
   #burstStartedMs = -Infinity;
+  /** Targets other than our own machine, and how many of them are unmeasured. */
+  #foreign = 0;
   #unmeasured = 0;
   #unjudged = 0;
 
@@ -71,16 +73,13 @@ export class HealthVerdicts {
     return this.#unjudged;
   }
 
-  get blind(): boolean {
-    return this.#blind;
-  }
-
   /** Makes the targets exactly these. A known host keeps its state unless its address changed; of two with one name the later counts. */
   setTargets(targets: readonly ProbeTarget[]): TargetChanges {
     const wanted = new Map(targets.map((target) => [target.host, target]));
     const changes = { added: [] as TargetState[], moved: [] as TargetState[], removed: [] as TargetState[] };
     for (const state of this.#targets.values()) {
-      if (wanted.get(state.host)?.address !== state.address) {
+      const target = wanted.get(state.host);
+      if (target?.address !== state.address || (target.own ?? false) !== state.own) {
         this.#remove(state);
         changes.removed.push(state);
       }
@@ -107,7 +106,7 @@ export class HealthVerdicts {
     if (target.awaitedBy.length > 0) {
       creditBursts(target, sentMs);
     }
-    if (this.#blind) {
+    if (this.#blind && !target.own) {
       this.#setBlind(false, nowMs);
     }
     const before = target.health;
@@ -142,8 +141,8 @@ export class HealthVerdicts {
     const before = target.health;
     markUnmeasured(target);
     this.#left(target, before);
-    this.#unmeasured += 1;
-    if (this.#unmeasured === this.#targets.size && !this.#blind) {
+    this.#unmeasured += target.own ? 0 : 1;
+    if (!target.own && this.#unmeasured === this.#foreign) {
       this.#setBlind(true, nowMs);
     }
   }
@@ -238,15 +237,24 @@ export class HealthVerdicts {
       for (const target of this.#targets.values()) {
         nodes.set(target.host, entryOf(target));
       }
-      this.#snapshot = { blind: this.#blind, nodes };
+      const confirmed = (standIn: string, dead: string) => this.#confirmed(standIn, dead);
+      this.#snapshot = { blind: this.#blind, nodes, confirmed };
     }
     return this.#snapshot;
+  }
+
+  #confirmed(standIn: string, dead: string): boolean {
+    const { burst, burstIntervalMs, burstTimeoutMs } = this.#options;
+    const downMs = this.#targets.get(dead)?.wentDownMs ?? -Infinity;
+    const answeredSentMs = this.#targets.get(standIn)?.answeredSentMs ?? -Infinity;
+    return answeredSentMs >= downMs - ((burst - 1) * burstIntervalMs + burstTimeoutMs);
   }
 
   #add(target: ProbeTarget): TargetState {
     const state = newTarget(target);
     this.#targets.set(state.host, state);
     this.#recency.add(state);
+    this.#foreign += state.own ? 0 : 1;
     this.#unjudged += 1;
     this.#snapshot = undefined;
     return state;
@@ -259,7 +267,8 @@ export class HealthVerdicts {
     this.#endBurst(state);
     state.awaitedBy.length = 0;
     this.#unjudged -= state.judged ? 0 : 1;
-    this.#unmeasured -= state.health === "unmeasured" ? 1 : 0;
+    this.#foreign -= state.own ? 0 : 1;
+    this.#unmeasured -= state.health === "unmeasured" && !state.own ? 1 : 0;
     this.#snapshot = undefined;
   }
 
@@ -318,7 +327,7 @@ export class HealthVerdicts {
     if (before === "suspect") {
       this.#endBurst(target);
     } else if (before === "unmeasured") {
-      this.#unmeasured -= 1;
+      this.#unmeasured -= target.own ? 0 : 1;
     }
   }
 

@@ -19,4 +19,9 @@ export interface NodeHealthEntry {
 export interface HealthSnapshot {
   readonly blind: boolean;
   readonly nodes: ReadonlyMap<string, NodeHealthEntry>;
+  /**
+   * Whether `standIn` has answered a probe since `dead` was last found down, the burst that found it included. Nodes fail together: without this word a
+   * stand-in may be as dead as the node it replaces, and only not found yet. Speaks of the moment of the call.
+   */
+  readonly confirmed: (standIn: string, dead: string) => boolean;
 }

@@ -42,9 +42,9 @@ export interface NetworkLayout {
   readonly network: Network;
   readonly root: Group;
   /** The hosts of a leaf in the order of their registration; none for a range that is no leaf of this network. */
-  hostsOf(leafCidr: Cidr): readonly HostView[];
+  readonly hostsOf: (leafCidr: Cidr) => readonly HostView[];
   /** The blocks of a host in this network, by address. */
-  blocksOf(host: string): readonly Cidr[];
+  readonly blocksOf: (host: string) => readonly Cidr[];
 }
 
 /** All hosts in the order of their registration. */

@@ -26,7 +26,7 @@ export type GatewayChoice =
  *     none                                     any not down, not gone    chosen: the best of them
  *     none                                     none                      none
  *
- * The best: measured up before never measured, ready before not ready before leaving, then the fewest routes in this plan, then the
+ * One that may be chosen is up, not leaving, and answered a probe since the current gateway was found down. The best: measured up before never measured, ready before not ready before leaving, then the fewest routes in this plan, then the
  * highest rendezvous hash of prefix and host. Equal input gives an equal choice, whatever the order of the candidates.
  */
 export function chooseGateway(
@@ -93,7 +93,8 @@ function mayBeChosen(candidate: Gateway, holder: Gateway | undefined, health: He
   if (holder === undefined) {
     return true;
   }
-  return state === "up" && candidate.standing !== "leaving";
+  const confirmed = lastOf(holder.host, health) !== "down" || health.confirmed(candidate.host, holder.host);
+  return state === "up" && candidate.standing !== "leaving" && confirmed;
 }
 
 function rank(candidate: Gateway, health: HealthSnapshot): number {

@@ -30,7 +30,7 @@ describe("a look at the VPC", () => {
     });
     expect(ec2.commandCalls(DescribeRouteTablesCommand)[0]?.args[0].input).toMatchObject({
       Filters: [{ Name: "vpc-id", Values: [VPC] }],
-      MaxResults: 20,
+      MaxResults: 10,
     });
   });
 
@@ -81,6 +81,7 @@ describe("a look at the VPC", () => {
     const error = await failure(clock, cloud.describe(never));
 
     expect(error).toMatchObject({ code: "CLOUD_UNREADABLE", kind: "transient" });
+    expect(cloud.calls()["DescribeInstances:page"]).toBe(1);
   });
 
   it("ends when pages never end", async () => {
