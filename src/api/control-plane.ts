@@ -1,3 +1,4 @@
+import type { Cidr } from "../core/net/cidr.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { HostOrigin } from "../core/topology/topology.ts";
 
@@ -42,7 +43,7 @@ export interface AddressState {
 /** A host that a caller of the API adds; `agentPort` has a default. */
 export interface NewHost {
   readonly name: string;
-  readonly ip: string;
+  readonly ip: Ipv4;
   readonly agentPort?: number;
   readonly tags?: Readonly<Record<string, string>>;
   readonly origin: "api";
@@ -54,7 +55,7 @@ export interface NewAddress {
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;
-  readonly address?: string;
+  readonly address?: Ipv4;
 }
 
 /** Topology, hosts, networks, blocks and addresses. Reads answer from memory. */
@@ -76,6 +77,6 @@ export interface Addressing {
   allocate(request: NewAddress, signal: AbortSignal): Promise<Ipv4>;
   release(nameOrIp: string, signal: AbortSignal): Promise<unknown>;
   blackouts(network: string): readonly string[];
-  addBlackout(network: string, cidr: string, signal: AbortSignal): Promise<unknown>;
-  removeBlackout(network: string, cidr: string, signal: AbortSignal): Promise<unknown>;
+  addBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;
+  removeBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;
 }

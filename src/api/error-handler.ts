@@ -79,16 +79,7 @@ function translate(error: unknown, request: FastifyRequest): NetworkError | unde
       error,
     );
   }
-  const { code, statusCode, message } = error as FastifyError;
-  if (code === "FST_ERR_HANDLER_TIMEOUT") {
-    return new NetworkError(
-      "transient",
-      "REQUEST_TIMED_OUT",
-      `${request.method} ${pathOf(request)} took too long: try again`,
-      {},
-      error,
-    );
-  }
+  const { statusCode, message } = error as FastifyError;
   if (statusCode === 413) {
     const limit = request.routeOptions.bodyLimit ?? 0;
     return new NetworkError(

@@ -107,14 +107,14 @@ function detailsOf(error: NetworkError, subject: Subject): unknown {
   return Object.keys(error.details).length === 0 ? undefined : error.details;
 }
 
-/** The original's "exists" error: `Object` is what holds the name, an address as text. */
+/** The original's "exists" error: `Object` is what stands in the way, an address as text, a host as an object. */
 function existsDetails(error: NetworkError, subject: Subject): unknown {
   const { name, address, ip } = error.details;
   const attributes = Object.entries({ name, ip }).filter(([, value]) => value !== undefined);
   return {
     Type: subject.resourceType ?? error.code.slice(0, -"_EXISTS".length).toLowerCase(),
     Attributes: attributes.map(([key, value]) => `${key}=${String(value)}`),
-    Object: address ?? ip ?? name ?? "",
+    Object: address ?? (ip === undefined ? (name ?? "") : { ip, name }),
     Message:
       error.code === "ADDRESS_EXISTS"
         ? `Address with name ${String(name)} already allocated: ${String(address)}`

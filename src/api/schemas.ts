@@ -22,7 +22,7 @@ const port = z
   ])
   .pipe(z.int().min(0).max(65_535));
 
-/** `POST /hosts`. A missing name or address is the service's to refuse, so that its message is the same from everywhere. */
+/** `POST /hosts`. */
 export const hostBody = z.object({
   name: optionalText,
   ip: optionalText,

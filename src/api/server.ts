@@ -5,6 +5,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
 import type { Addressing } from "./control-plane.ts";
+import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import { addressesResource } from "./resources/addresses.ts";
@@ -47,6 +48,8 @@ declare module "fastify" {
     readonly original?: true;
     /** What an error of this path is about. */
     readonly resourceType?: "host" | "network" | "address";
+    /** Waits for a pass over the cloud, so it has `passTimeoutMs`. */
+    readonly slow?: true;
     /** Answered however many requests are in flight. */
     readonly unlimited?: true;
   }
@@ -65,7 +68,6 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
-    handlerTimeout: requestTimeoutMs,
     // Time to receive a whole request: Node ends a connection that dribbles.
     requestTimeout: 30_000,
     forceCloseConnections: "idle",
@@ -78,7 +80,9 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
 
   const endpoints: string[] = [];
   app.decorate("endpoints", endpoints);
-  app.addHook("onRoute", ({ method, url }) => {
+  app.addHook("onRoute", (route) => {
+    const { method, url, config } = route;
+    route.handler = withDeadline(route.handler, config?.slow === true ? passTimeoutMs : requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
   });
@@ -109,7 +113,7 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.register(hostsResource, { addressing });
   app.register(networksResource, { addressing });
   app.register(addressesResource, { addressing });
-  app.register(routesResource, { routes, passTimeoutMs });
+  app.register(routesResource, { routes });
   app.register(livenessResource, { routes });
   return app;
 }

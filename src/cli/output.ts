@@ -53,13 +53,13 @@ export class Output {
     } else if (listing.rows.length === 0) {
       this.#terminal.note(listing.empty);
     } else {
-      await this.table(listing.columns, listing.rows);
+      this.table(listing.columns, listing.rows);
     }
   }
 
   /** A table, whatever the format. */
-  async table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): Promise<void> {
-    this.#terminal.write(await renderTable(columns, rows, this.format === "wide"));
+  table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
+    this.#terminal.write(renderTable(columns, rows, this.format === "wide"));
   }
 
   /** A document for programs: YAML if that was asked for, else JSON. */

@@ -56,9 +56,9 @@ export const controllerOptions = {
     name: "max-in-flight",
     section: GENERAL,
     placeholder: "N",
-    default: "16",
+    default: "128",
     parse: wholeNumber(1, 10_000),
-    help: "HTTP requests worked on at once; those beyond it wait.",
+    help: "HTTP requests worked on at once; those beyond it are answered 429.",
   }),
   topology: optional({
     name: "topology",

@@ -6,11 +6,15 @@ import type { DesiredRoute, RoutePlan } from "../core/routing/route-plan.ts";
 /** At most this many stand-ins are asked in a burst: enough to find a healthy one, few enough to be asked within 150 ms. */
 const STAND_INS = 16;
 
-/** Whom to probe for these routes: who holds one, and everybody who could. Instances that EC2 says are gone are left out. Sorted by host. */
+/**
+ * Whom to probe for these routes: who holds one, and everybody who could. Instances that EC2 says are gone are left out; `isOwn` tells
+ * this machine's addresses. Sorted by host.
+ */
 export function probeTargets(
   desired: readonly DesiredRoute[],
   plan: RoutePlan,
   addressOf: (host: string) => Ipv4 | undefined,
+  isOwn: (address: Ipv4) => boolean = () => false,
 ): readonly ProbeTarget[] {
   const standIns = new Map<string, Set<string>>();
   const hosts = new Set<string>();
@@ -41,6 +45,7 @@ export function probeTargets(
         role: others === undefined ? "stand-in" : "gateway",
         standIns: [...(others ?? [])].filter((other) => other !== host).slice(0, STAND_INS),
         zone: gateway.zone,
+        ...(isOwn(address) ? { own: true } : {}),
       },
     ];
   });

@@ -7,6 +7,7 @@ import {
   type SourceDestCheckOperation,
 } from "../core/instances/plan-source-dest-check.ts";
 import type { Cidr } from "../core/net/cidr.ts";
+import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { RoutingTree } from "../core/routing/aggregate.ts";
 import { isDead } from "../core/routing/choose-gateway.ts";
 import { planFailover } from "../core/routing/failover.ts";
@@ -59,6 +60,8 @@ export interface RouteControllerOptions {
   readonly ignore: readonly Cidr[];
   readonly intervalMs: number;
   readonly dryRun: boolean;
+  /** Addresses of the machine that we run on. */
+  readonly isOwn: (address: Ipv4) => boolean;
 }
 
 /** Health without probes: nothing is known, nothing moves on account of it. */
@@ -400,9 +403,8 @@ export class RouteController {
   #publish(snapshot: RouteSnapshot): void {
     this.#snapshot = snapshot;
     const addresses = new Map(snapshot.hosts.map(({ name, ip }) => [name, ip]));
-    this.#options.health.setTargets(
-      probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host)),
-    );
+    const { health, isOwn } = this.#options;
+    health.setTargets(probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host), isOwn));
   }
 
   #learnQuota(routeTableId: string): void {

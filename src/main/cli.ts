@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-import type { RunController } from "../cli/commands/controller.ts";
-import type { RunSimulation } from "../cli/commands/simulate.ts";
 import { run } from "../cli/run.ts";
 import { processTerminal } from "../cli/terminal.ts";
 import { readVersion } from "../cli/version.ts";
@@ -18,21 +16,17 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(0);
 });
 
-/** Loads a program of this folder when it is asked for: the SDKs behind it take longer to load than most commands to run. */
-async function load<Program>(file: string): Promise<Program> {
-  return (await import(new URL(file, import.meta.url).href)) as Program;
-}
-
 process.exitCode = await run(process.argv.slice(2), {
   version: readVersion(),
   terminal: processTerminal(),
   signal: stop.signal,
+  // Loaded when they are asked for: the SDKs behind them take longer to load than most commands to run.
   runController: async (config, signal) => {
-    const { runController } = await load<{ readonly runController: RunController }>("./controller.ts");
+    const { runController } = await import("./controller.ts");
     await runController(config, signal);
   },
   runSimulation: async (options, signal) => {
-    const { runSimulation } = await load<{ readonly runSimulation: RunSimulation }>("./simulate.ts");
+    const { runSimulation } = await import("./simulate.ts");
     return await runSimulation(options, signal);
   },
 });

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
 import { MemoryStore } from "../adapters/memory/memory-store.ts";
@@ -57,6 +58,9 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         prober,
         config,
         initialTopology,
+        ownAddresses: Object.values(networkInterfaces())
+          .flat()
+          .flatMap((each) => each?.address ?? []),
         version: readVersion(),
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",

@@ -47,6 +47,8 @@ export interface ControlPlaneParts {
   readonly config: ControlPlaneConfig;
   /** The topology to begin with, parsed JSON, used when the store holds none. */
   readonly initialTopology?: unknown;
+  /** Addresses of the machine that we run on; none in a simulation. */
+  readonly ownAddresses?: readonly string[];
   readonly version: string;
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
@@ -109,6 +111,7 @@ export async function createControlPlane(
     hostTags: config.hostTags,
   });
   const stopping = new AbortController();
+  const ownAddresses = new Set<string>(parts.ownAddresses);
   const monitor = createMonitor(parts, (verdict) => onVerdict(verdict));
   const controller = new RouteController({
     cloud,
@@ -141,6 +144,7 @@ export async function createControlPlane(
     ignore: config.ignoreRoutes,
     intervalMs: config.intervalMs,
     dryRun: config.dryRun,
+    isOwn: (address) => ownAddresses.has(address),
   });
   async function onVerdict(verdict: HealthVerdict): Promise<void> {
     if (verdict.kind === "down") {

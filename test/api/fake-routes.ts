@@ -58,7 +58,7 @@ export class FakeRoutes implements RoutesView {
     return examplePlan;
   }
 
-  async reconcile(): Promise<PlanView> {
+  async reconcile(_signal: AbortSignal): Promise<PlanView> {
     this.done.push("reconcile");
     return examplePlan;
   }

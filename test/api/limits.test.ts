@@ -1,6 +1,10 @@
+import { setImmediate } from "node:timers/promises";
+
 import { expect, it } from "vitest";
 
+import { listen } from "../../src/api/listen.ts";
 import { NetworkError } from "../../src/core/errors.ts";
+import { examplePlan } from "./fake-routes.ts";
 import { serverWithOneHost } from "./support.ts";
 
 /** A door that stays shut until it is opened. */
@@ -57,7 +61,7 @@ it("gives up on work that takes too long, and tells the work so", async () => {
   const stopped = door();
   routes.pause = (signal) => {
     signal.addEventListener("abort", () => stopped.open(), { once: true });
-    return stopped.wait();
+    return door().wait();
   };
 
   const response = await app.inject("/plan");
@@ -66,6 +70,41 @@ it("gives up on work that takes too long, and tells the work so", async () => {
   expect(response.statusCode).toBe(503);
   expect(response.headers["retry-after"]).toBe("1");
   expect(response.json()).toMatchObject({ type: "urn:romana:error:transient:REQUEST_TIMED_OUT" });
+});
+
+it("tells the work when its client is gone, and not before", async () => {
+  const { app, routes } = await serverWithOneHost();
+  const address = await listen(app, { kind: "tcp", host: "127.0.0.1", port: 0 });
+  const started = door();
+  const stopped = door();
+  let abortedAtStart: boolean | undefined;
+  routes.reconcile = async (signal: AbortSignal) => {
+    // The body was read: turns of the event loop pass in which nothing may take that for the client's end.
+    await setImmediate();
+    await setImmediate();
+    abortedAtStart = signal.aborted;
+    signal.addEventListener("abort", () => stopped.open(), { once: true });
+    started.open();
+    return door()
+      .wait()
+      .then(() => examplePlan);
+  };
+  const client = new AbortController();
+  const answer = fetch(`http://${address}/reconcile`, {
+    method: "POST",
+    signal: client.signal,
+    headers: { "content-type": "application/json" },
+    body: "{}",
+  });
+  await started.wait();
+
+  const ended = expect(answer).rejects.toMatchObject({ name: "AbortError" });
+  client.abort();
+  await stopped.wait();
+
+  await ended;
+  expect(abortedAtStart).toBe(false);
+  await app.close();
 });
 
 it("answers 413 to a body above the limit, which it names", async () => {

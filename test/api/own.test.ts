@@ -117,6 +117,47 @@ it.for(["/networks/none/blocks", "/networks/none/blackouts"])(
   },
 );
 
+it.for([
+  ["POST", "/hosts", { name: "node-2", ip: "192.168.0.300" }],
+  ["POST", "/hosts", { name: "node-2" }],
+  ["POST", "/hosts", { name: "node-2", ip: "192.168.0.2", agent_port: 70_000 }],
+  ["POST", "/address", { name: "p", host: "node-1", address: "10.0.0" }],
+  ["POST", "/networks/prod/blackouts", { cidr: "10.0.0.1/30" }],
+  ["POST", "/networks/prod/blackouts", {}],
+] as const)("answers 400 to %s %s of what is no value: %j", async ([method, url, payload]) => {
+  const { app } = await serverWithOneHost();
+
+  const response = await app.inject({ method, url, payload });
+
+  expect(response.statusCode).toBe(400);
+  expect(response.json()).toMatchObject({
+    status_code: 400,
+    type: expect.stringMatching(/^urn:romana:error:invalid:/),
+  });
+});
+
+it("refuses an exact address that somebody else holds, and a host whose address is taken", async () => {
+  const { app } = await serverWithOneHost();
+  await app.inject({
+    method: "POST",
+    url: "/address",
+    payload: { name: "p", host: "node-1", address: "10.0.0.7" },
+  });
+
+  const address = await app.inject({
+    method: "POST",
+    url: "/address",
+    payload: { name: "q", host: "node-1", address: "10.0.0.7" },
+  });
+  const host = await app.inject({
+    method: "POST",
+    url: "/hosts",
+    payload: { name: "node-2", ip: "192.168.0.1" },
+  });
+
+  expect([address.statusCode, host.statusCode]).toEqual([409, 409]);
+});
+
 it("lists the addresses in use with their owners", async () => {
   const { app } = await serverWithOneHost();
   await app.inject({
@@ -135,11 +176,13 @@ it("lists the addresses in use with their owners", async () => {
 it("tells what the last topology update warned of", async () => {
   const { app } = await serverWithOneHost();
 
+  await app.inject({ method: "POST", url: "/topology", payload: { networks: [], toplogies: [] } });
+
   const response = await app.inject("/topology/status");
 
   expect(response.json()).toEqual({
-    revision: 1,
-    warnings: [{ place: "networks[0]", message: "holds a host's own address" }],
+    revision: 3,
+    warnings: [{ place: "toplogies", message: expect.stringContaining('unknown key "toplogies"') }],
   });
 });
 

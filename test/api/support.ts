@@ -1,6 +1,9 @@
+import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
+import { SystemClock } from "../../src/adapters/system/system-clock.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
+import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
-import { FakeAddressing } from "./fake-addressing.ts";
+import { AddressingService } from "../../src/services/addressing-service.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -24,12 +27,30 @@ export class MemoryLogger implements Logger {
   }
 }
 
-/** A server on memory alone, with a host "node-1" and its parts at hand. */
-export async function serverWithOneHost(limits: Partial<ServerLimits> = {}) {
-  const addressing = new FakeAddressing();
-  await addressing.addHost({ name: "node-1", ip: "192.168.0.1", tags: { zone: "a" }, origin: "api" });
-  const routes = new FakeRoutes();
+const never = new AbortController().signal;
+
+/** A server on an empty memory store, with its parts at hand. */
+export async function emptyServer(limits: Partial<ServerLimits> = {}) {
+  const clock = new SystemClock();
   const log = new MemoryLogger();
+  const store = new MemoryStore({ clock });
+  const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
+  const routes = new FakeRoutes();
   const app = createServer({ addressing, routes, log, limits });
   return { app, addressing, routes, log };
+}
+
+/** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
+export async function serverWithOneHost(limits: Partial<ServerLimits> = {}) {
+  const parts = await emptyServer(limits);
+  const document = {
+    networks: [{ name: "prod", cidr: "10.0.0.0/24", block_mask: 30 }],
+    topologies: [{ networks: ["prod"], map: [{ name: "all", groups: [] }] }],
+  };
+  await parts.addressing.updateTopology(document, never);
+  await parts.addressing.addHost(
+    { name: "node-1", ip: parseIpv4("192.168.0.1"), tags: { zone: "a" }, origin: "api" },
+    never,
+  );
+  return parts;
 }

@@ -49,7 +49,7 @@ describe("loadControllerConfig", () => {
     expect(load()).toEqual({
       store: { kind: "sqlite", file: "/var/lib/romana/romana.db" },
       listen: { kind: "tcp", host: "127.0.0.1", port: 9600 },
-      maxInFlight: 16,
+      maxInFlight: 128,
       topology: undefined,
       serviceRange: undefined,
       intervalMs: 30_000,

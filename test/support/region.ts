@@ -127,6 +127,7 @@ export class SmallRegion {
       ignore: [],
       intervalMs: 30_000,
       dryRun: false,
+      isOwn: () => false,
       ...overrides,
     });
     this.#controllers.push(controller);

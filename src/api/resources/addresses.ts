@@ -1,6 +1,7 @@
 import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../../core/errors.ts";
+import { parseIpv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing } from "../control-plane.ts";
 import { addressBody, addressQuery } from "../schemas.ts";
@@ -35,9 +36,9 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
         host,
         tenant: tenant ?? "",
         segment: segment ?? "",
-        ...(address ? { address } : {}),
+        ...(address ? { address: parseIpv4(address) } : {}),
       };
-      return answer(reply, await addressing.allocate(wanted, request.signal));
+      return answer(reply, await addressing.allocate(wanted, request.deadline));
     },
   );
 
@@ -53,7 +54,7 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
           "no address was named: give ?addressName= with a name or an IP address",
         );
       }
-      return answerNull(reply, addressing.release(addressName, request.signal));
+      return answerNull(reply, addressing.release(addressName, request.deadline));
     },
   );
 

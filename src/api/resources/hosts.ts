@@ -1,6 +1,7 @@
 import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../../core/errors.ts";
+import { parseIpv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, HostState } from "../control-plane.ts";
 import { hostBody, hostsQuery, labelsBody, nameParams } from "../schemas.ts";
@@ -22,14 +23,21 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
     { schema: { body: hostBody }, config: { original: true, resourceType: "host" } },
     (request, reply) => {
       const { name, ip, agent_port: agentPort, tags } = request.body;
+      if (!name || !ip) {
+        throw new NetworkError(
+          "invalid",
+          "HOST_INVALID",
+          'a host needs a name and an address: give "name" and "ip"',
+        );
+      }
       const host = {
-        name: name ?? "",
-        ip: ip ?? "",
+        name,
+        ip: parseIpv4(ip),
         tags: tags ?? {},
         origin: "api",
         ...(agentPort ? { agentPort } : {}),
       } as const;
-      return answerNull(reply, addressing.addHost(host, request.signal));
+      return answerNull(reply, addressing.addHost(host, request.deadline));
     },
   );
 
@@ -54,14 +62,14 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
   app.delete(
     "/hosts/:name",
     { schema: { params: nameParams }, config: { resourceType: "host" } },
-    (request, reply) => answerNull(reply, addressing.removeHost(request.params.name, request.signal)),
+    (request, reply) => answerNull(reply, addressing.removeHost(request.params.name, request.deadline)),
   );
 
   app.put(
     "/hosts/:name/labels",
     { schema: { params: nameParams, body: labelsBody }, config: { resourceType: "host" } },
     (request, reply) =>
-      answerNull(reply, addressing.setLabels(request.params.name, request.body.labels, request.signal)),
+      answerNull(reply, addressing.setLabels(request.params.name, request.body.labels, request.deadline)),
   );
 
   done();

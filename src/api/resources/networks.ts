@@ -1,6 +1,7 @@
 import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../../core/errors.ts";
+import { parseCidr } from "../../core/net/cidr.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, BlockState } from "../control-plane.ts";
 import { blackoutBody, blackoutQuery, nameParams } from "../schemas.ts";
@@ -56,14 +57,20 @@ export const networksResource: FastifyPluginCallbackZod<{ addressing: Addressing
     "/networks/:name/blackouts",
     { schema: { params: nameParams, body: blackoutBody }, config: blackouts },
     (request, reply) =>
-      answerNull(reply, addressing.addBlackout(request.params.name, request.body.cidr, request.signal)),
+      answerNull(
+        reply,
+        addressing.addBlackout(request.params.name, parseCidr(request.body.cidr), request.deadline),
+      ),
   );
 
   app.delete(
     "/networks/:name/blackouts",
     { schema: { params: nameParams, querystring: blackoutQuery }, config: blackouts },
     (request, reply) =>
-      answerNull(reply, addressing.removeBlackout(request.params.name, request.query.cidr, request.signal)),
+      answerNull(
+        reply,
+        addressing.removeBlackout(request.params.name, parseCidr(request.query.cidr), request.deadline),
+      ),
   );
 
   done();

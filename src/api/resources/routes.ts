@@ -4,15 +4,11 @@ import type { RoutesView } from "../../services/route-views.ts";
 import { answer } from "../answers.ts";
 
 /** Routes, nodes and the controller itself. */
-export const routesResource: FastifyPluginCallbackZod<{ routes: RoutesView; passTimeoutMs: number }> = (
-  app,
-  { routes, passTimeoutMs },
-  done,
-) => {
+export const routesResource: FastifyPluginCallbackZod<{ routes: RoutesView }> = (app, { routes }, done) => {
   // These wait for the cloud, and a pass over a large region takes its time.
-  const slow = { handlerTimeout: passTimeoutMs };
+  const slow = { config: { slow: true } } as const;
 
-  app.get("/plan", slow, async (request, reply) => answer(reply, await routes.plan(request.signal)));
+  app.get("/plan", slow, async (request, reply) => answer(reply, await routes.plan(request.deadline)));
 
   app.get("/routes", (_request, reply) => answer(reply, routes.routes()));
 
@@ -21,11 +17,11 @@ export const routesResource: FastifyPluginCallbackZod<{ routes: RoutesView; pass
   app.get("/status", (_request, reply) => answer(reply, routes.status()));
 
   app.post("/rebalance", slow, async (request, reply) =>
-    answer(reply, await routes.rebalance(request.signal)),
+    answer(reply, await routes.rebalance(request.deadline)),
   );
 
   app.post("/reconcile", slow, async (request, reply) =>
-    answer(reply, await routes.reconcile(request.signal)),
+    answer(reply, await routes.reconcile(request.deadline)),
   );
 
   done();

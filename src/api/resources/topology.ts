@@ -31,7 +31,7 @@ export const topologyResource: FastifyPluginCallbackZod<{ addressing: Addressing
         "a topology document cannot be sent as a form: send it as application/json",
       );
     }
-    return answerNull(reply, addressing.updateTopology(request.body, request.signal));
+    return answerNull(reply, addressing.updateTopology(request.body, request.deadline));
   });
 
   app.get("/topology/status", (_request, reply) => answer(reply, addressing.topologyStatus()));

@@ -77,7 +77,7 @@ async function showPlan({ out, colours }: Session, plan: PlanView): Promise<void
   }
   const paint = { create: colours.green, replace: colours.yellow, delete: colours.red };
   if (plan.operations.length > 0) {
-    await out.table(
+    out.table(
       [
         { header: "OPERATION", cell: ({ kind }) => paint[kind](kind) },
         { header: "DESTINATION", cell: ({ destination }) => destination },
@@ -93,7 +93,7 @@ async function showPlan({ out, colours }: Session, plan: PlanView): Promise<void
   }
   if (plan.sourceDestCheck.length > 0) {
     out.text("Source/Dest check to turn off:");
-    await out.table(
+    out.table(
       [
         { header: "INTERFACE", cell: ({ interfaceId }) => interfaceId },
         { header: "HOST", cell: ({ host }) => host },
@@ -104,7 +104,7 @@ async function showPlan({ out, colours }: Session, plan: PlanView): Promise<void
   }
   if (plan.skipped.length > 0) {
     out.text("Left alone:");
-    await out.table(
+    out.table(
       [
         { header: "DESTINATION", cell: ({ destination }) => destination },
         { header: "ROUTE TABLE", cell: ({ routeTableId }) => routeTableId },
@@ -158,7 +158,7 @@ async function showRoutes({ client, out, colours }: Session): Promise<void> {
   });
   if (out.format === "wide" && status.tables.length > 0) {
     out.text("");
-    await out.table(
+    out.table(
       [
         { header: "ROUTE TABLE", cell: ({ id }) => id },
         { header: "MAIN", cell: ({ main }) => (main ? "yes" : "no") },

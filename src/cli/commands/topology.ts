@@ -150,7 +150,7 @@ async function listTopology({ out }: Session, topology: TopologyEntry): Promise<
     });
     return;
   }
-  await out.table(
+  out.table(
     [
       { header: "NETWORK", cell: ({ name }) => name },
       { header: "CIDR", cell: ({ cidr }) => cidr },
@@ -161,7 +161,7 @@ async function listTopology({ out }: Session, topology: TopologyEntry): Promise<
   );
   for (const entry of topologies ?? []) {
     out.text(`\nGroups of ${(entry.networks ?? []).join(", ")}:`);
-    await out.table(groupColumns, rowsOf(entry.map ?? [], 0));
+    out.table(groupColumns, rowsOf(entry.map ?? [], 0));
   }
 }
 
@@ -200,7 +200,7 @@ async function validate({ out, terminal }: Session, document: unknown): Promise<
   out.text(`The document is valid: ${networks.length} networks, ${hosts.length} hosts.`);
   for (const { network, groups } of trees) {
     out.text(`\nGroups of ${network}:`);
-    await out.table(
+    out.table(
       [
         { header: "GROUP", cell: ({ depth, name }) => `${"  ".repeat(depth)}${name || "-"}` },
         { header: "CIDR", cell: ({ cidr }) => cidr },

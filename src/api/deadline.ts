@@ -1,0 +1,52 @@
+import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
+
+import { NetworkError } from "../core/errors.ts";
+import { pathOf } from "./answers.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Aborted when the work for this request shall stop: its time is up, or its client is gone. Set when the handler starts. */
+    deadline: AbortSignal;
+  }
+}
+
+/**
+ * A handler that is given `timeoutMs`: then the client gets `REQUEST_TIMED_OUT` (transient), whatever the work does with its signal.
+ *
+ * Fastify's `request.signal` and `handlerTimeout` do not serve here: they end with the request's `close` event, which Node emits once the
+ * body was read, so the work of every POST would be aborted at its start.
+ */
+export function withDeadline(handler: RouteHandlerMethod, timeoutMs: number): RouteHandlerMethod {
+  return async function limited(request, reply) {
+    const stop = new AbortController();
+    request.deadline = stop.signal;
+    const onClose = (): void => {
+      if (!reply.raw.writableFinished) {
+        stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away"));
+      }
+    };
+    reply.raw.once("close", onClose);
+    const timer = setTimeout(() => stop.abort(timedOut(request, timeoutMs)), timeoutMs);
+    try {
+      return await Promise.race([handler.call(this, request, reply), aborted(stop.signal)]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+/** Rejects with the signal's reason. */
+function aborted(signal: AbortSignal): Promise<FastifyReply> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason as NetworkError), { once: true });
+  });
+}
+
+function timedOut(request: FastifyRequest, timeoutMs: number): NetworkError {
+  return new NetworkError(
+    "transient",
+    "REQUEST_TIMED_OUT",
+    `${request.method} ${pathOf(request)} took longer than ${timeoutMs / 1000} s: try again`,
+    { timeoutMs },
+  );
+}
