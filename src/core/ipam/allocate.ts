@@ -118,7 +118,7 @@ function planEmpty(
 }
 
 /** The lowest address of the block that is free and not blacked out. */
-export function lowestUsable(block: BlockState, network: NetworkState): number | undefined {
+function lowestUsable(block: BlockState, network: NetworkState): number | undefined {
   let offset = firstFree(block, 0);
   while (offset >= 0) {
     const address = block.first + offset;
@@ -132,7 +132,7 @@ export function lowestUsable(block: BlockState, network: NetworkState): number |
 }
 
 /** The lowest address, not blacked out, of the blocks of the pool that were never used. */
-export function lowestUnused(pool: Pool): number | undefined {
+function lowestUnused(pool: Pool): number | undefined {
   const address = skipBlackouts(pool.network.blackouts, pool.unused);
   return address < pool.end ? address : undefined;
 }
@@ -230,7 +230,7 @@ function take(
 }
 
 function checkName(name: string): void {
-  if (name === "") {
+  if (name.length === 0) {
     throw new NetworkError("invalid", "ADDRESS_NAME_INVALID", "an address needs a name that is not empty", {
       name,
     });

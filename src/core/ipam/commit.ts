@@ -25,6 +25,9 @@ import {
   type Pool,
 } from "./state.ts";
 
+/** Blocks of up to this many addresses are prepared whole, larger ones as they fill. */
+const MAX_PREPARED = 32;
+
 /**
  * Applies the changes of a decision, or records that were read from a store, to the state, in order. Constant work per block and address; a host
  * costs its groups, `replace` everything. Throws `STATE_INCONSISTENT` (invalid) for a change that does not fit the state, such as an
@@ -121,16 +124,22 @@ function createBlock(network: NetworkState, first: number): BlockState {
   if (pool === undefined || first !== blockStart(network, first) || network.blocks.has(first)) {
     throw inconsistent(`${formatIpv4(first)} starts no new block of network "${network.network.name}"`);
   }
+  // Each field is named here, and small blocks get all their holders at once: objects of one shape without spare room keep allocations fast.
+  const { size, words, full } = createAddressSet(network.blockSize);
   const block: BlockState = {
-    ...createAddressSet(network.blockSize),
-    pool,
+    size,
+    count: 0,
+    bits: 0,
     first,
     revision: 0,
     sequence: 0,
+    pool,
     holding: undefined,
-    holders: [],
+    holders: Array.from({ length: Math.min(size, MAX_PREPARED) }, () => undefined),
     previous: undefined,
     next: undefined,
+    words,
+    full,
   };
   network.blocks.set(first, block);
   advanceUnused(pool);

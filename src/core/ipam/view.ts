@@ -62,7 +62,7 @@ export function viewHostsOf(state: IpamState, network: string, leafCidr: Cidr): 
 }
 
 /** One host; the reason of an unplaced one is worked out here. */
-export function viewHost(state: IpamState, { record }: HostState): HostView {
+function viewHost(state: IpamState, { record }: HostState): HostView {
   const { name, ip, agentPort, tags, origin, misplaced } = record;
   const placed = record.groups.length > 0;
   const groups = record.groups.map(({ network, cidr }) => ({ network, cidr }));
