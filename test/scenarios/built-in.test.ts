@@ -93,6 +93,12 @@ describe("a simulation", () => {
     expect(output).toContain("✗ it did not end as it must");
   });
 
+  it("ends early when it is told to", async () => {
+    const signal = AbortSignal.abort(new Error("enough"));
+
+    await expect(run({ nodes: 6, pods: 12 }, { signal })).rejects.toThrow("enough");
+  });
+
   it("refuses a cluster that is none", async () => {
     await expect(run({ nodes: 1 })).rejects.toMatchObject({ code: "SIMULATION_INVALID" });
     await expect(run({ pods: 0 })).rejects.toMatchObject({ code: "SIMULATION_INVALID" });

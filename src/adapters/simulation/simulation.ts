@@ -24,6 +24,8 @@ export interface SimulationOptions {
   /** From a change in the control plane to the hosts' routes, milliseconds (default 0). */
   readonly agentDelayMs?: number;
   readonly onEvent: (event: SimulationEvent) => void;
+  /** Ends the run early, with its reason. */
+  readonly signal: AbortSignal;
 }
 
 const TENANTS: readonly (readonly [tenant: string, segment: string])[] = [
@@ -181,6 +183,7 @@ export class Simulation {
     const { clock, onEvent, cluster } = this.#options;
     let convergedMs: number | null = null;
     while (convergedMs === null && clock.monotonic() < CONVERGES_WITHIN_MS) {
+      this.#options.signal.throwIfAborted();
       await clock.runFor(500);
       convergedMs = this.#isConverged() ? Math.round(clock.monotonic()) : null;
     }
@@ -270,6 +273,7 @@ export class Simulation {
   async #runUntil(until: number, routes: RouteLog): Promise<void> {
     const { clock } = this.#options;
     while (clock.monotonic() < until) {
+      this.#options.signal.throwIfAborted();
       await clock.runUntil(Math.min(until, clock.monotonic() + 60_000));
       this.#tellRoutes(routes);
       await this.#placeMissingPods();
