@@ -11,15 +11,20 @@ declare module "fastify" {
 }
 
 /**
- * A handler that is given `timeoutMs`: then the client gets `REQUEST_TIMED_OUT` (transient), whatever the work does with its signal.
+ * A handler that is given `timeoutMs`: then the client gets `REQUEST_TIMED_OUT` (transient), whatever the work does with its signal. The
+ * same happens when `closing` is aborted, with its reason.
  *
  * Fastify's `request.signal` and `handlerTimeout` do not serve here: they end with the request's `close` event, which Node emits once the
  * body was read, so the work of every POST would be aborted at its start.
  */
-export function withDeadline(handler: RouteHandlerMethod, timeoutMs: number): RouteHandlerMethod {
+export function withDeadline(
+  handler: RouteHandlerMethod,
+  timeoutMs: number,
+  closing?: AbortSignal,
+): RouteHandlerMethod {
   return async function limited(request, reply) {
     const stop = new AbortController();
-    request.deadline = stop.signal;
+    request.deadline = closing === undefined ? stop.signal : AbortSignal.any([stop.signal, closing]);
     const onClose = (): void => {
       if (!reply.raw.writableFinished) {
         stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away"));
@@ -28,7 +33,7 @@ export function withDeadline(handler: RouteHandlerMethod, timeoutMs: number): Ro
     reply.raw.once("close", onClose);
     const timer = setTimeout(() => stop.abort(timedOut(request, timeoutMs)), timeoutMs);
     try {
-      return await Promise.race([handler.call(this, request, reply), aborted(stop.signal)]);
+      return await Promise.race([handler.call(this, request, reply), aborted(request.deadline)]);
     } finally {
       clearTimeout(timer);
     }

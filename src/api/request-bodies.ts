@@ -56,6 +56,14 @@ function readText(request: FastifyRequest, body: Buffer): string {
       `the request's body is ${contentType ?? "untyped"}: send one of ${supportedTypes.slice(1).join(", ")}`,
     );
   }
+  const encoding = request.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    throw new NetworkError(
+      "invalid",
+      "REQUEST_TYPE_UNSUPPORTED",
+      `the request's body is encoded as ${encoding}: send it as it is`,
+    );
+  }
   try {
     return utf8.decode(body);
   } catch (error) {

@@ -1,6 +1,7 @@
 import { fastify, type FastifyInstance } from "fastify";
 import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
 
+import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
@@ -78,11 +79,23 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     },
   }).withTypeProvider<ZodTypeProvider>();
 
+  // What waits for a pass does not hold up the end of the process; the rest is answered first.
+  const closing = new AbortController();
+  app.addHook("preClose", (done) => {
+    closing.abort(
+      new NetworkError("transient", "SERVER_CLOSING", "the controller is stopping: ask again when it runs"),
+    );
+    done();
+  });
+
   const endpoints: string[] = [];
   app.decorate("endpoints", endpoints);
   app.addHook("onRoute", (route) => {
     const { method, url, config } = route;
-    route.handler = withDeadline(route.handler, config?.slow === true ? passTimeoutMs : requestTimeoutMs);
+    route.handler =
+      config?.slow === true
+        ? withDeadline(route.handler, passTimeoutMs, closing.signal)
+        : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
   });

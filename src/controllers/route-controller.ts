@@ -293,6 +293,8 @@ export class RouteController {
         { err: error },
         "the store did not take the new targets of moved routes, they are written all the same",
       );
+    } finally {
+      timer.cancel();
     }
   }
 

@@ -1,20 +1,5 @@
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
 
-export type {
-  AlarmView,
-  HealthView,
-  NodeHealthView,
-  PassView,
-  PlanView,
-  PlannedOperation,
-  PlannedSourceDestCheck,
-  RouteStatusView,
-  RouteTableView,
-  RouteView,
-  SkippedOperation,
-  StatusView,
-} from "../core/views/route-views.ts";
-
 /**
  * What the REST API asks of the part that keeps the routes. The reading calls answer from memory and never wait for the cloud, but for
  * `plan`, which looks at it. Failures are `NetworkError`s (`transient` when the cloud or the store does not answer).

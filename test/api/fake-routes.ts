@@ -1,10 +1,5 @@
-import type {
-  HealthView,
-  PlanView,
-  RouteStatusView,
-  RoutesView,
-  StatusView,
-} from "../../src/services/route-views.ts";
+import type { HealthView, PlanView, RouteStatusView, StatusView } from "../../src/core/views/route-views.ts";
+import type { RoutesView } from "../../src/services/route-views.ts";
 
 /** A plan with one line of each kind. */
 export const examplePlan: PlanView = {

@@ -1,9 +1,11 @@
 import { setImmediate } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 
 import { expect, it } from "vitest";
 
 import { listen } from "../../src/api/listen.ts";
 import { NetworkError } from "../../src/core/errors.ts";
+import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import { examplePlan } from "./fake-routes.ts";
 import { serverWithOneHost } from "./support.ts";
 
@@ -98,13 +100,51 @@ it("tells the work when its client is gone, and not before", async () => {
   });
   await started.wait();
 
-  const ended = expect(answer).rejects.toMatchObject({ name: "AbortError" });
+  const failure = answer.catch((error: unknown) => error);
   client.abort();
   await stopped.wait();
 
-  await ended;
+  expect(await failure).toMatchObject({ name: "AbortError" });
   expect(abortedAtStart).toBe(false);
   await app.close();
+});
+
+it("does not wait for a pass when it closes, but for an allocation", async () => {
+  const { app, addressing, routes } = await serverWithOneHost();
+  const allocation = door();
+  const started = door();
+  routes.pause = () => {
+    started.open();
+    return door().wait();
+  };
+  addressing.allocate = async () => {
+    await allocation.wait();
+    return parseIpv4("10.0.0.9");
+  };
+  const plan = app.inject("/plan");
+  const address = app.inject({ method: "POST", url: "/address", payload: { name: "p", host: "node-1" } });
+  await started.wait();
+
+  const closed = app.close();
+  const refused = await plan;
+  allocation.open();
+  const answered = await address;
+  await closed;
+
+  expect([refused.statusCode, refused.json()]).toEqual([
+    503,
+    expect.objectContaining({ title: "Service Unavailable" }),
+  ]);
+  expect([answered.statusCode, answered.body]).toEqual([200, '"10.0.0.9"']);
+});
+
+it("answers 415 to a compressed body", async () => {
+  const { app } = await serverWithOneHost();
+  const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+
+  const response = await app.inject({ method: "POST", url: "/address", headers, payload: gzipSync("{}") });
+
+  expect(response.statusCode).toBe(415);
 });
 
 it("answers 413 to a body above the limit, which it names", async () => {

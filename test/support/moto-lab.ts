@@ -11,10 +11,8 @@ import {
   CreateRouteTableCommand,
   CreateSubnetCommand,
   CreateVpcCommand,
-  DeleteNetworkInterfaceCommand,
   DescribeNetworkInterfacesCommand,
   DescribeRouteTablesCommand,
-  DetachNetworkInterfaceCommand,
   EC2Client,
   RunInstancesCommand,
   TerminateInstancesCommand,
@@ -138,8 +136,10 @@ export class MotoLab {
         InstanceType: "t3.micro",
         MinCount: 1,
         MaxCount: 1,
-        SubnetId,
-        PrivateIpAddress: address,
+        // As on AWS the interface goes with its instance; moto's default leaves it, and its address taken.
+        NetworkInterfaces: [
+          { DeviceIndex: 0, SubnetId, PrivateIpAddress: address, DeleteOnTermination: true },
+        ],
         TagSpecifications: [
           {
             ResourceType: "instance",
@@ -164,13 +164,6 @@ export class MotoLab {
 
   async terminate(instance: LabInstance): Promise<void> {
     await this.hand.send(new TerminateInstancesCommand({ InstanceIds: [instance.id] }));
-    // AWS takes the primary interface away with its instance; moto leaves it, and its address taken.
-    const { NetworkInterfaces } = await this.hand.send(
-      new DescribeNetworkInterfacesCommand({ NetworkInterfaceIds: [instance.interfaceId] }),
-    );
-    const AttachmentId = NetworkInterfaces?.[0]?.Attachment?.AttachmentId;
-    await this.hand.send(new DetachNetworkInterfaceCommand({ AttachmentId, Force: true }));
-    await this.hand.send(new DeleteNetworkInterfaceCommand({ NetworkInterfaceId: instance.interfaceId }));
     this.instances.splice(this.instances.indexOf(instance), 1);
   }
 

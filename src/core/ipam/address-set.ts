@@ -24,12 +24,6 @@ export function createAddressSet(size: number): AddressSet {
   return { size, count: 0, bits: 0, words, full };
 }
 
-/** True when the address at `offset` is in use. */
-export function hasOffset(set: AddressSet, offset: number): boolean {
-  const word = set.words === undefined ? set.bits : (set.words[offset >>> 5] ?? 0);
-  return (word & (1 << (offset & 31))) !== 0;
-}
-
 /** Marks the address at `offset`, which must be free, as used. */
 export function addOffset(set: AddressSet, offset: number): void {
   const bit = 1 << (offset & 31);
@@ -39,10 +33,10 @@ export function addOffset(set: AddressSet, offset: number): void {
     return;
   }
   const index = offset >>> 5;
-  const word = ((set.words[index] ?? 0) | bit) >>> 0;
+  const word = (at(set.words, index) | bit) >>> 0;
   set.words[index] = word;
   if (word === ALL) {
-    set.full[index >>> 5] = (set.full[index >>> 5] ?? 0) | (1 << (index & 31));
+    set.full[index >>> 5] = at(set.full, index >>> 5) | (1 << (index & 31));
   }
 }
 
@@ -55,8 +49,8 @@ export function deleteOffset(set: AddressSet, offset: number): void {
     return;
   }
   const index = offset >>> 5;
-  set.words[index] = (set.words[index] ?? 0) & ~bit;
-  set.full[index >>> 5] = (set.full[index >>> 5] ?? 0) & ~(1 << (index & 31));
+  set.words[index] = at(set.words, index) & ~bit;
+  set.full[index >>> 5] = at(set.full, index >>> 5) & ~(1 << (index & 31));
 }
 
 /** The lowest offset from `from` on that is not in use, or -1. */
@@ -69,16 +63,16 @@ export function firstFree(set: AddressSet, from: number): number {
     return offsetIn(set, ~set.bits & (-1 << from), 0);
   }
   let index = from >>> 5;
-  const here = ~(words[index] ?? 0) & (-1 << (from & 31));
+  const here = ~at(words, index) & (-1 << (from & 31));
   if (here !== 0) {
     return offsetIn(set, here, index);
   }
   index += 1;
   for (let group = index >>> 5; group < full.length; group += 1) {
-    const open = ~(full[group] ?? 0) & (group === index >>> 5 ? -1 << (index & 31) : -1);
+    const open = ~at(full, group) & (group === index >>> 5 ? -1 << (index & 31) : -1);
     const word = open === 0 ? words.length : group * 32 + lowestBit(open);
     if (word < words.length) {
-      return offsetIn(set, ~(words[word] ?? 0), word);
+      return offsetIn(set, ~at(words, word), word);
     }
   }
   return -1;
@@ -92,4 +86,8 @@ function offsetIn(set: AddressSet, free: number, index: number): number {
 
 function lowestBit(word: number): number {
   return 31 - Math.clz32(word & -word);
+}
+
+function at(words: Uint32Array, index: number): number {
+  return words[index] ?? 0;
 }

@@ -10,6 +10,12 @@ import {
 import type { HostGroup, HostRecord } from "./records.ts";
 import { networkAt, poolAt, SUBNET_LABEL, type HostState, type IpamState, type LeafState } from "./state.ts";
 
+/** A host of the document: what its first entry says, and every entry, at most one per element of `topologies`. */
+export interface ListedHost {
+  readonly host: DocumentHost;
+  readonly places: readonly DocumentHost[];
+}
+
 /** A host on its way into the new topology. */
 interface CarriedHost {
   readonly record: Omit<HostRecord, "groups" | "misplaced">;
@@ -29,7 +35,7 @@ interface CarriedHost {
 export function carryHosts(
   state: IpamState,
   fresh: IpamState,
-  listed: ReadonlyMap<string, readonly DocumentHost[]>,
+  listed: ReadonlyMap<string, ListedHost>,
   needed: ReadonlyMap<HostState, ReadonlyMap<number, LeafState>>,
   problems: string[],
 ): readonly HostRecord[] {
@@ -60,13 +66,12 @@ export function carryHosts(
 function keptHosts(
   state: IpamState,
   fresh: IpamState,
-  listed: ReadonlyMap<string, readonly DocumentHost[]>,
+  listed: ReadonlyMap<string, ListedHost>,
   needed: ReadonlyMap<HostState, ReadonlyMap<number, LeafState>>,
   problems: string[],
 ): readonly CarriedHost[] {
   return [...state.hosts.values()].flatMap((before): readonly CarriedHost[] => {
-    const places = listed.get(before.record.name) ?? [];
-    const [place] = places;
+    const { host: place, places = [] } = listed.get(before.record.name) ?? {};
     const { name, ip, agentPort, tags, origin, sequence } = before.record;
     const isDocuments = origin === "document";
     if (place === undefined && isDocuments) {
@@ -106,40 +111,27 @@ function keptHosts(
 function newHosts(
   state: IpamState,
   fresh: IpamState,
-  listed: ReadonlyMap<string, readonly DocumentHost[]>,
+  listed: ReadonlyMap<string, ListedHost>,
   problems: string[],
 ): readonly CarriedHost[] {
   const added = [...listed].filter(([name]) => !state.hosts.has(name));
-  return added.flatMap(([name, places], index): readonly CarriedHost[] => {
-    const [first] = places;
-    if (first === undefined) {
-      return [];
-    }
-    const { ip, tags, agentPort, place } = first;
+  return added.map(([name, { host, places }], index): CarriedHost => {
+    const { ip, tags, agentPort, place } = host;
     const other = state.hostsByIp.get(ip)?.find(({ record }) => record.origin !== "document");
     if (other !== undefined) {
       problems.push(
         `${place}: host ${name} has address ${ip}, which is that of host ${other.record.name}, learned from ${other.record.origin}; correct the document, or remove that host`,
       );
     }
-    const record = {
-      name,
-      ip,
-      agentPort,
-      tags,
-      origin: "document",
-      sequence: state.sequence + index,
-    } as const;
-    return [
-      {
-        record,
-        before: undefined,
-        listed: listedLeaves(fresh, places),
-        needed: new Map(),
-        groups: new Map(),
-        misplaced: false,
-      },
-    ];
+    const sequence = state.sequence + index;
+    return {
+      record: { name, ip, agentPort, tags, origin: "document", sequence },
+      before: undefined,
+      listed: listedLeaves(fresh, places),
+      needed: new Map(),
+      groups: new Map(),
+      misplaced: false,
+    };
   });
 }
 
@@ -197,18 +189,15 @@ const stayInLeaf: Step = (draft, host, entry) => {
 const placeAnew: Step = (draft, host, entry) =>
   host.record.origin === "document" ? undefined : placeInEntry(draft, entry, host.record.tags);
 
-/** The subnet that the host stood for where its addresses are: that of its labels, unless it was misplaced. */
+/** The subnet that the host stands for where its addresses are: that of its labels or, while it is misplaced, the one by which it came there. */
 function subnetBefore({ before, record }: CarriedHost, leaf: LeafState): string {
-  const old = before?.record.groups.find(({ network, cidr }) =>
-    leaf.pools.some((pool) => {
-      const previous = before.placements;
-      return [...previous].some(
-        ([state, { first, group }]) =>
-          state.network.name === network && group.cidr === cidr && first >= pool.first && first < pool.end,
-      );
-    }),
+  if (before?.record.misplaced !== true) {
+    return record.tags[SUBNET_LABEL] ?? "";
+  }
+  const block = [...before.blocks].find(({ first }) =>
+    leaf.pools.some((pool) => first >= pool.first && first < pool.end),
   );
-  return before?.record.misplaced === true ? (old?.subnet ?? "") : (record.tags[SUBNET_LABEL] ?? "");
+  return block?.pool.leaf.subnet ?? "";
 }
 
 function listedLeaves(fresh: IpamState, places: readonly DocumentHost[]): ReadonlyMap<number, LeafState> {
@@ -216,7 +205,7 @@ function listedLeaves(fresh: IpamState, places: readonly DocumentHost[]): Readon
   for (const { entry, path } of places) {
     const key = path.join(".");
     const leaf = fresh.leaves[entry]?.find((other) => other.path.join(".") === key);
-    if (leaf !== undefined && leaf.groups.every(({ kind }) => kind === "group")) {
+    if (leaf !== undefined) {
       leaves.set(entry, leaf);
     }
   }

@@ -111,7 +111,7 @@ export function replaceHost(
 export function adoptUnplaced(draft: PlacementDraft, except: string): readonly Change[] {
   const changes: Change[] = [];
   for (const { record } of draft.state.hosts.values()) {
-    if (record.groups.length === 0 && record.name !== except && record.origin !== "document") {
+    if (record.groups.length === 0 && record.name !== except) {
       const groups = placeEverywhere(draft, record.tags);
       if (groups.length > 0) {
         changes.push({ kind: "put-host", host: { ...record, groups } });

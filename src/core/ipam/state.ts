@@ -1,5 +1,6 @@
 import { rangeOf } from "../net/cidr.ts";
-import type { Group, Network } from "../topology/topology.ts";
+import type { CarvedNetwork, Group, Network } from "../topology/topology.ts";
+import { groupAt, leafPlacesOf, parentsOf } from "../topology/walk-groups.ts";
 import type { AddressSet } from "./address-set.ts";
 import type { BlackoutRange } from "./blackout-range.ts";
 import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./records.ts";
@@ -42,6 +43,8 @@ export interface IpamState {
 /** A network and its blocks. */
 export interface NetworkState {
   readonly network: Network;
+  /** Of its group tree. */
+  readonly root: Group;
   readonly first: number;
   readonly end: number;
   readonly blockSize: number;
@@ -146,7 +149,7 @@ export function createState(
   base: RevisionBase = { total: 0, networks: {} },
 ): IpamState {
   const leafOfGroup = new Map<Group, LeafState>();
-  const created = topology.networks.map(({ network }) => createNetwork(network, base));
+  const created = topology.networks.map((carved) => createNetwork(carved, base));
   const byName = new Map(created.map((item) => [item.network.network.name, item]));
   const networks = created.map(({ network }) => network);
   const leaves = topology.entries.map((entry, index) =>
@@ -230,40 +233,21 @@ function createLeaves(
   leafOfGroup: Map<Group, LeafState>,
 ): readonly LeafState[] {
   const drafts = carved.flatMap(({ network }) => byName.get(network.name) ?? []);
-  const leaves: LeafState[] = [];
-  const walk = (groups: readonly Group[], chain: readonly Group[], path: readonly number[]): void => {
-    const [group] = groups;
-    if (group === undefined) {
-      return;
-    }
-    const above = [...chain, group];
-    if (group.children.length > 0) {
-      for (let index = 0; index < group.children.length; index += 1) {
-        const children = groups.flatMap(({ children: all }) => all[index] ?? []);
-        walk(children, above, [...path, index]);
-      }
-      return;
-    }
-    const pools: Pool[] = [];
-    const namesSubnet = above.some(({ assignment }) => assignment[SUBNET_LABEL] !== undefined);
-    const leaf = { entry, path, groups: above, pools, hosts: new Set<HostState>(), namesSubnet, subnet: "" };
-    for (const [index, own] of groups.entries()) {
-      const draft = drafts[index];
-      if (draft !== undefined) {
-        const pool = createPool(draft.network, leaf, own);
+  return carved.slice(0, 1).flatMap(({ root }) =>
+    leafPlacesOf(root).map(({ leaf: group, path }) => {
+      const pools: Pool[] = [];
+      const groups = [...parentsOf(root, path), group];
+      const namesSubnet = groups.some(({ assignment }) => assignment[SUBNET_LABEL] !== undefined);
+      const leaf = { entry, path, groups, pools, hosts: new Set<HostState>(), namesSubnet, subnet: "" };
+      for (const draft of drafts) {
+        const pool = createPool(draft.network, leaf, groupAt(draft.network.root, path) ?? draft.network.root);
         pools.push(pool);
         draft.pools.push(pool);
       }
-    }
-    leaves.push(leaf);
-    leafOfGroup.set(group, leaf);
-  };
-  walk(
-    carved.map(({ root }) => root),
-    [],
-    [],
+      leafOfGroup.set(group, leaf);
+      return leaf;
+    }),
   );
-  return leaves;
 }
 
 /** A network whose pools are being collected. */
@@ -272,7 +256,7 @@ interface NetworkDraft {
   readonly pools: Pool[];
 }
 
-function createNetwork(network: Network, base: RevisionBase): NetworkDraft {
+function createNetwork({ network, root }: CarvedNetwork, base: RevisionBase): NetworkDraft {
   const { first, size } = rangeOf(network.cidr);
   const pools: Pool[] = [];
   const revision = base.networks[network.name] ?? 0;
@@ -281,6 +265,7 @@ function createNetwork(network: Network, base: RevisionBase): NetworkDraft {
     pools,
     network: {
       network,
+      root,
       first,
       end: first + size,
       blockSize,

@@ -2,7 +2,7 @@ import { NetworkError } from "../errors.ts";
 import { compareCidr, containsCidr, overlaps } from "../net/cidr.ts";
 import type { DocumentHost, Topology } from "../topology/read-topology.ts";
 import { carryBlocks, type CarriedBlocks } from "./carry-blocks.ts";
-import { carryHosts } from "./carry-hosts.ts";
+import { carryHosts, type ListedHost } from "./carry-hosts.ts";
 import type { Change } from "./change.ts";
 import type { BlackoutRecord, HostRecord, IpamRecords } from "./records.ts";
 import { createState, networkAt, type IpamState } from "./state.ts";
@@ -41,15 +41,15 @@ export function planTopology(state: IpamState, topology: Topology): TopologyPlan
   return { records, changes: [{ kind: "replace", records }] };
 }
 
-/** One host of the document, with each place at which it is listed. The first of two entries with different addresses counts. */
-function listedHosts(hosts: readonly DocumentHost[]): ReadonlyMap<string, readonly DocumentHost[]> {
-  const byName = new Map<string, DocumentHost[]>();
+/** The hosts of the document by name, each with the places that list it. The first of two entries with different addresses counts. */
+function listedHosts(hosts: readonly DocumentHost[]): ReadonlyMap<string, ListedHost> {
+  const byName = new Map<string, { readonly host: DocumentHost; readonly places: DocumentHost[] }>();
   for (const host of hosts) {
-    const places = byName.get(host.name);
-    if (places === undefined) {
-      byName.set(host.name, [host]);
-    } else if (places[0]?.ip === host.ip && !places.some(({ entry }) => entry === host.entry)) {
-      places.push(host);
+    const known = byName.get(host.name);
+    if (known === undefined) {
+      byName.set(host.name, { host, places: [host] });
+    } else if (known.host.ip === host.ip && !known.places.some(({ entry }) => entry === host.entry)) {
+      known.places.push(host);
     }
   }
   return byName;

@@ -78,22 +78,16 @@ export function viewBlocks(networks: readonly NetworkState[]): readonly BlockVie
 
 /** All addresses in use, in the order of their allocation since the state was built. */
 export function viewAddresses(state: IpamState): readonly AddressView[] {
-  return [...state.names.values()].map(({ name, address, block }) => ({
-    name,
-    address: formatIpv4(address),
-    network: block.pool.network.network.name,
-    host: block.holding?.record.host ?? "",
-    tenant: block.holding?.record.tenant ?? "",
-    segment: block.holding?.record.segment ?? "",
-  }));
+  return [...state.names.values()].map(({ name, address, block }) => {
+    const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
+    const network = block.pool.network.network.name;
+    return { name, address: formatIpv4(address), network, host, tenant, segment };
+  });
 }
 
 /** What routes depend on, network by network, in the order of the document. */
 export function viewLayout(state: IpamState): readonly NetworkLayout[] {
-  return state.topology.networks.flatMap(({ network, root }) => {
-    const own = state.networksByName.get(network.name);
-    return own === undefined ? [] : [{ network, root, ...layoutOf(state, own) }];
-  });
+  return state.networks.map((own) => ({ network: own.network, root: own.root, ...layoutOf(state, own) }));
 }
 
 function layoutOf(state: IpamState, network: NetworkState): Pick<NetworkLayout, "hostsOf" | "blocksOf"> {
@@ -127,9 +121,7 @@ function cidrOf(network: Network, block: BlockState): Cidr {
 
 function reasonOf(state: IpamState, record: HostState["record"]): string {
   if (record.groups.length === 0) {
-    return record.origin === "document"
-      ? "the document lists the host in no group that takes hosts"
-      : explainUnplaced(state, record.tags);
+    return explainUnplaced(state, record.tags);
   }
   return record.misplaced
     ? "its labels no longer fit its group; it gets no new block, and moves when its last address is released"
