@@ -1,3 +1,4 @@
+import { NetworkError } from "../../core/errors.ts";
 import type { ReachView, SimulationEvent, SimulationSummary } from "../../core/views/simulation-views.ts";
 import { checkPairs, checkStrays, type PairReport } from "./check-pairs.ts";
 import { ClusterSurvey } from "./cluster-survey.ts";
@@ -37,6 +38,8 @@ const TENANTS: readonly (readonly [tenant: string, segment: string])[] = [
 /** Pairs of pods of the last check. */
 const PAIRS_AT_THE_END = 100_000;
 const LOOK_EVERY_MS = 50;
+/** Nodes are found in the first pass or, when EC2 lags, in the next one. */
+const PLACED_WITHIN_MS = 120_000;
 const CONVERGES_WITHIN_MS = 3_600_000;
 
 /** Runs one scenario on a simulated cluster with a real control plane, and judges how it ends. */
@@ -135,10 +138,25 @@ export class Simulation {
   /** Waits until the controller has registered all nodes, then spreads pods over them. */
   async #placePods(): Promise<void> {
     const { clock, cluster, control, pods, onEvent } = this.#options;
-    await clock.runUntilTrue(
-      () => control.hosts().filter(({ groups }) => groups.length > 0).length >= cluster.nodes.size,
-      CONVERGES_WITHIN_MS,
-    );
+    const unplaced = () => {
+      const placed = new Set(
+        control.hosts().flatMap(({ name, groups }) => (groups.length > 0 ? [name] : [])),
+      );
+      return [...cluster.nodes.keys()].filter((name) => !placed.has(name));
+    };
+    const until = clock.monotonic() + PLACED_WITHIN_MS;
+    while (unplaced().length > 0 && clock.monotonic() < until) {
+      await clock.runFor(LOOK_EVERY_MS);
+    }
+    const [first] = unplaced();
+    if (first !== undefined) {
+      throw new NetworkError(
+        "invalid",
+        "SIMULATION_INVALID",
+        `the topology takes ${cluster.nodes.size - unplaced().length} of ${cluster.nodes.size} nodes (not ${first}, for one): give every zone and subnet groups of its own, or simulate fewer nodes`,
+        { unplaced: unplaced() },
+      );
+    }
     const hosts = control.hosts();
     for (let index = 0; index < pods; index += 1) {
       const host = hosts[index % hosts.length];
