@@ -64,7 +64,7 @@ function renderEvent(event: SimulationEvent, colours: Colours): readonly string[
     case "reach":
       return renderReach(event.atMs, event.phase, event.reach, colours);
     case "end":
-      return ["", ...renderSummary(event.summary, colours), ""];
+      return [...renderSummary(event.summary, colours), ""];
   }
 }
 
@@ -135,7 +135,7 @@ function renderSummary(summary: SimulationSummary, colours: Colours): readonly s
   const calls = Object.entries(summary.ec2Calls).map(([action, count]) => `${action} ${count}`);
   const rows: (readonly [string, string])[] = [
     ["pairs of pods", `${summary.pairsChecked} checked, ${summary.pairsUnreachable} out of reach`],
-    ["pairs of groups", `${summary.groupPairsChecked} of ${summary.groups} groups`],
+    ["pairs of groups", `${summary.groupPairsChecked} ordered pairs of ${summary.groups} groups checked`],
     [
       "to nobody",
       `${summary.strayPacketsChecked} packets for addresses that nobody holds, ${summary.strayPacketsLooping} in a circle`,

@@ -25,6 +25,8 @@ import { createControlPlane, type ControlPlane } from "./create-control-plane.ts
 export interface SimulationSurroundings {
   readonly stdout: { write(text: string): unknown };
   readonly isTTY: boolean;
+  /** Ends the simulation early, with its reason. */
+  readonly signal?: AbortSignal;
   /** Where the controller logs; nowhere when not given. */
   readonly log?: Logger;
   /** Health options that differ from the controller's defaults. */
@@ -46,10 +48,9 @@ const ZONES = ["a", "b", "c"];
 
 /** What `romana simulate` runs: the exit code is 0 only when the scenario ended as it must. */
 export async function runSimulation(options: SimulateOptions, signal: AbortSignal): Promise<number> {
-  signal.throwIfAborted();
   const { stdout } = process;
   const isTTY = stdout.isTTY && process.env["NO_COLOR"] === undefined;
-  const { exitCode } = await simulate(options, { stdout, isTTY });
+  const { exitCode } = await simulate(options, { stdout, isTTY, signal });
   return exitCode;
 }
 
@@ -83,6 +84,7 @@ export async function simulate(
     pods,
     scenario,
     onEvent: view,
+    signal: surroundings.signal ?? new AbortController().signal,
   }).run();
   if (options.json === true) {
     stdout.write(`${JSON.stringify(summary)}\n`);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import type { SimulatedCluster } from "../../src/adapters/simulation/simulated-cluster.ts";
 import { builtInScenarios, parseScenario, type Scenario } from "../../src/config/scenario.ts";
 import type { SimulationSummary } from "../../src/core/views/simulation-views.ts";
 import { simulate, type SimulationSurroundings } from "../../src/main/simulate.ts";
@@ -93,12 +94,37 @@ describe("a simulation", () => {
     expect(output).toContain("✗ it did not end as it must");
   });
 
+  it("ends early when it is told to", async () => {
+    const signal = AbortSignal.abort(new Error("enough"));
+
+    await expect(run({ nodes: 6, pods: 12 }, { signal })).rejects.toThrow("enough");
+  });
+
   it("refuses a cluster that is none", async () => {
     await expect(run({ nodes: 1 })).rejects.toMatchObject({ code: "SIMULATION_INVALID" });
     await expect(run({ pods: 0 })).rejects.toMatchObject({ code: "SIMULATION_INVALID" });
     await expect(run({ topology: "/nonexistent.json" })).rejects.toMatchObject({
       code: "TOPOLOGY_UNREADABLE",
     });
+  });
+
+  it("refuses a topology that does not take all nodes, and names one that it leaves out", async () => {
+    const onlyFirst = (cluster: SimulatedCluster) => {
+      const [node] = cluster.nodes.values();
+      return {
+        networks: [{ name: "pods", cidr: "100.96.0.0/11" }],
+        topologies: [
+          {
+            networks: ["pods"],
+            map: [{ name: "one", assignment: { "topology.kubernetes.io/zone": node?.zone ?? "" } }],
+          },
+        ],
+      };
+    };
+
+    await expect(run({ nodes: 6, pods: 12 }, { topology: onlyFirst })).rejects.toThrow(
+      /the topology takes 2 of 6 nodes \(not ip-10-0-8-4, for one\)/,
+    );
   });
 
   it("follows nodes that come and go: new ones get pods, the routes of removed ones move", async () => {

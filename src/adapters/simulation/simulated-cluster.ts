@@ -100,7 +100,7 @@ export class SimulatedCluster {
       this.tables.set(zone, this.region.addRouteTable({ subnetIds: ids, tags: { Name: `nodes ${zone}` } }));
     }
     for (let index = 0; index < options.nodes; index += 1) {
-      this.addNode(zones[index % zones.length] ?? firstZone);
+      this.addNode(zones[index % zones.length] ?? firstZone, true);
     }
     this.#addStrangers(firstZone);
   }
@@ -109,8 +109,8 @@ export class SimulatedCluster {
     return [...this.tables.keys()];
   }
 
-  /** Launches a node; every tenth of a zone has a second interface that is none of ours. */
-  addNode(zone: string): SimulatedNode {
+  /** Launches a node (`isOld`: it stood before the simulation began); every tenth of a zone has a second interface that is none of ours. */
+  addNode(zone: string, isOld = false): SimulatedNode {
     const subnets = this.#subnets.get(zone);
     const count = (this.#counts.get(zone) ?? 0) + 1;
     const subnetId = subnets?.[(count - 1) % subnets.length];
@@ -126,6 +126,7 @@ export class SimulatedCluster {
     const instance = this.region.launch({
       subnetId,
       tags: { [CLUSTER_TAG]: "owned", [NODE_TAG.key]: NODE_TAG.value },
+      isOld,
       ...(count % 10 === 0 ? { moreInterfaces: [subnetId] } : {}),
     });
     const [card] = instance.interfaces;

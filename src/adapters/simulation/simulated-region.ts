@@ -36,6 +36,8 @@ export interface LaunchOptions {
   readonly moreInterfaces?: readonly string[];
   /** As launched by AWS the check is on. */
   readonly sourceDestCheck?: boolean;
+  /** It has been there for long, so that describes which lag see it too. */
+  readonly isOld?: boolean;
 }
 
 /** EC2 keeps terminated instances in its answers for about an hour. */
@@ -121,7 +123,7 @@ export class SimulatedRegion {
       id,
       zone: subnet.zone,
       tags: options.tags ?? {},
-      launchedAt: at,
+      launchedAt: options.isOld === true ? Number.NEGATIVE_INFINITY : at,
       state: new Timeline<InstanceState>(at, "running"),
       interfaces: [primary, ...others],
       hung: false,

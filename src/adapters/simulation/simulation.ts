@@ -1,3 +1,4 @@
+import { NetworkError } from "../../core/errors.ts";
 import type { ReachView, SimulationEvent, SimulationSummary } from "../../core/views/simulation-views.ts";
 import { checkPairs, checkStrays, type PairReport } from "./check-pairs.ts";
 import { ClusterSurvey } from "./cluster-survey.ts";
@@ -24,6 +25,8 @@ export interface SimulationOptions {
   /** From a change in the control plane to the hosts' routes, milliseconds (default 0). */
   readonly agentDelayMs?: number;
   readonly onEvent: (event: SimulationEvent) => void;
+  /** Ends the run early, with its reason. */
+  readonly signal: AbortSignal;
 }
 
 const TENANTS: readonly (readonly [tenant: string, segment: string])[] = [
@@ -35,6 +38,8 @@ const TENANTS: readonly (readonly [tenant: string, segment: string])[] = [
 /** Pairs of pods of the last check. */
 const PAIRS_AT_THE_END = 100_000;
 const LOOK_EVERY_MS = 50;
+/** Nodes are found in the first pass or, when EC2 lags, in the next one. */
+const PLACED_WITHIN_MS = 120_000;
 const CONVERGES_WITHIN_MS = 3_600_000;
 
 /** Runs one scenario on a simulated cluster with a real control plane, and judges how it ends. */
@@ -133,10 +138,25 @@ export class Simulation {
   /** Waits until the controller has registered all nodes, then spreads pods over them. */
   async #placePods(): Promise<void> {
     const { clock, cluster, control, pods, onEvent } = this.#options;
-    await clock.runUntilTrue(
-      () => control.hosts().filter(({ groups }) => groups.length > 0).length >= cluster.nodes.size,
-      CONVERGES_WITHIN_MS,
-    );
+    const unplaced = () => {
+      const placed = new Set(
+        control.hosts().flatMap(({ name, groups }) => (groups.length > 0 ? [name] : [])),
+      );
+      return [...cluster.nodes.keys()].filter((name) => !placed.has(name));
+    };
+    const until = clock.monotonic() + PLACED_WITHIN_MS;
+    while (unplaced().length > 0 && clock.monotonic() < until) {
+      await clock.runFor(LOOK_EVERY_MS);
+    }
+    const [first] = unplaced();
+    if (first !== undefined) {
+      throw new NetworkError(
+        "invalid",
+        "SIMULATION_INVALID",
+        `the topology takes ${cluster.nodes.size - unplaced().length} of ${cluster.nodes.size} nodes (not ${first}, for one): give every zone and subnet groups of its own, or simulate fewer nodes`,
+        { unplaced: unplaced() },
+      );
+    }
     const hosts = control.hosts();
     for (let index = 0; index < pods; index += 1) {
       const host = hosts[index % hosts.length];
@@ -181,6 +201,7 @@ export class Simulation {
     const { clock, onEvent, cluster } = this.#options;
     let convergedMs: number | null = null;
     while (convergedMs === null && clock.monotonic() < CONVERGES_WITHIN_MS) {
+      this.#options.signal.throwIfAborted();
       await clock.runFor(500);
       convergedMs = this.#isConverged() ? Math.round(clock.monotonic()) : null;
     }
@@ -270,6 +291,7 @@ export class Simulation {
   async #runUntil(until: number, routes: RouteLog): Promise<void> {
     const { clock } = this.#options;
     while (clock.monotonic() < until) {
+      this.#options.signal.throwIfAborted();
       await clock.runUntil(Math.min(until, clock.monotonic() + 60_000));
       this.#tellRoutes(routes);
       await this.#placeMissingPods();
