@@ -14,7 +14,7 @@ const allowed = {
   client: { src: ["core", "client"], npm: ["node"] },
   cli: {
     src: ["core", "client", "config", "cli"],
-    npm: ["commander", "@commander-js/extra-typings", "cli-table3", "picocolors", "yaml", "zod", "node"],
+    npm: ["commander", "picocolors", "yaml", "zod", "node"],
   },
   config: { src: ["core", "config"], npm: ["zod", "yaml", "node"] },
   telemetry: { src: ["core", "ports", "telemetry"], npm: ["pino"] },

@@ -5,8 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 
-import Table from "cli-table3";
-
+import { renderTable } from "../src/cli/table.ts";
 import type { BenchRow } from "./bench-row.ts";
 
 interface Suite {
@@ -48,32 +47,21 @@ function kept(measured: ReadonlySet<string>): readonly (BenchRow & { readonly ma
 }
 
 function render(rows: readonly BenchRow[]): string {
-  const none = { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "" };
-  const chars = {
-    ...none,
-    "bottom-left": "",
-    "bottom-right": "",
-    left: "",
-    "left-mid": "",
-    mid: "",
-    "mid-mid": "",
-  };
-  const table = new Table({
-    head: ["ID", "FIGURE", "BAR", "MET", "WHAT", "PEER"],
-    chars: { ...chars, right: "", "right-mid": "", middle: "  " },
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-  });
-  for (const row of rows) {
-    table.push([
-      row.id,
-      `${row.figure.toLocaleString("en")} ${row.unit}`,
-      row.bar.toLocaleString("en"),
-      row.met ? "yes" : "NO",
-      row.name,
-      row.peerFigure === "" ? row.peer : `${row.peer}: ${row.peerFigure}`,
-    ]);
-  }
-  return table.toString();
+  return renderTable<BenchRow>(
+    [
+      { header: "ID", cell: ({ id }) => id },
+      { header: "FIGURE", cell: ({ figure, unit }) => `${figure.toLocaleString("en")} ${unit}` },
+      { header: "BAR", cell: (row) => row.bar.toLocaleString("en") },
+      { header: "MET", cell: ({ met }) => (met ? "yes" : "NO") },
+      { header: "WHAT", cell: ({ name }) => name },
+      {
+        header: "PEER",
+        cell: ({ peer, peerFigure }) => (peerFigure === "" ? peer : `${peer}: ${peerFigure}`),
+      },
+    ],
+    rows,
+    false,
+  );
 }
 
 const known = SUITES.flatMap(({ ids }) => ids);
@@ -98,4 +86,4 @@ const results = [...kept(measured), ...rows.map((row) => ({ ...row, machine: mac
   (a, b) => known.indexOf(a.id) - known.indexOf(b.id),
 );
 writeFileSync(RESULTS, `${JSON.stringify(results, undefined, 2)}\n`);
-console.log(render(rows));
+process.stdout.write(render(rows));

@@ -43,7 +43,7 @@ describe("whom to probe", () => {
       groups: { "100.96.0.0/16": nodes },
       nodes: nodes.map((name) => `${name}@subnet-a`),
     });
-    const [gateway] = found.filter(({ role }) => role === "gateway");
+    const gateway = found.find(({ role }) => role === "gateway");
 
     expect(found).toHaveLength(200);
     expect(gateway?.standIns).toHaveLength(16);
