@@ -154,9 +154,16 @@ export class RouteController {
     await this.#turn.catch(() => undefined);
   }
 
-  /** Asks for a pass soon: a host, the topology or a block changed. */
+  /** Asks for a pass soon: a host or the topology changed. */
   trigger(): void {
     this.#loop.trigger();
+  }
+
+  /** A block changed. Only where groups span subnets do routes depend on it; elsewhere pods come and go without a look at EC2. */
+  blocksChanged(): void {
+    if (this.#snapshot?.plan.blocksMatter === true) {
+      this.#loop.trigger();
+    }
   }
 
   /** What is known now, our writes since the last look included; `undefined` before the first pass. */

@@ -74,7 +74,13 @@ export class RouteReporter implements RoutesView {
   health(): HealthView {
     const { controller, health, clock } = this.#options;
     const snapshot = controller.snapshot();
-    return healthView(snapshot?.hosts ?? [], snapshot?.desired ?? [], health.snapshot(), clock.monotonic());
+    return healthView(
+      snapshot?.hosts ?? [],
+      snapshot?.desired ?? [],
+      snapshot?.plan.gateways ?? new Map(),
+      health.snapshot(),
+      clock.monotonic(),
+    );
   }
 
   status(): StatusView {

@@ -151,7 +151,9 @@ export async function createControlPlane(
       controller.trigger();
     }
   }
-  const ignoreChanges = addressing.onChange(() => controller.trigger());
+  const ignoreChanges = addressing.onChange((what) =>
+    what === "blocks" ? controller.blocksChanged() : controller.trigger(),
+  );
   return {
     addressing,
     routes: new RouteReporter({

@@ -99,6 +99,9 @@ export class FakeRoutes implements RoutesView {
           last: "up",
           holdDownSeconds: 0,
           gatewayOf: ["10.0.0.0/25"],
+          instanceId: "i-1",
+          interfaceId: "eni-1",
+          sourceDestCheck: "off",
         },
         {
           host: "node-3",
@@ -107,6 +110,9 @@ export class FakeRoutes implements RoutesView {
           last: "down",
           holdDownSeconds: 9,
           gatewayOf: [],
+          instanceId: "",
+          interfaceId: "",
+          sourceDestCheck: "unknown",
         },
       ],
     };

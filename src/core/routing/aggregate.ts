@@ -39,6 +39,8 @@ export interface Aggregation {
   readonly refused: readonly RefusedPrefix[];
   /** Prefixes that the finest plan would have had. */
   readonly finest: number;
+  /** A leaf group has hosts in several subnets: then routes depend on who holds which block, not on the groups alone. */
+  readonly blocksMatter: boolean;
   /** Subtrees that became one route, as `network cidr`. Empty in the finest plan. */
   readonly collapsed: readonly string[];
 }
@@ -133,6 +135,7 @@ export function aggregate(
     prefixes: prefixes.toSorted((a, b) => compareCidr(a.destination, b.destination)),
     refused: refused.toSorted((a, b) => compareCidr(a.destination, b.destination)),
     finest,
+    blocksMatter: nodes.some((node) => node.children.length === 0 && node.bySubnet().size > 1),
     collapsed: [...collapsedNodes]
       .filter((node) => units.includes(node))
       .map((node) => `${node.tree.network} ${node.group.cidr}`)

@@ -107,6 +107,7 @@ export function planRoutes(input: PlannerInput): RoutePlan {
     alarms,
     budget,
     finest: aggregation.finest,
+    blocksMatter: aggregation.blocksMatter,
     collapsed: aggregation.collapsed,
   };
 }

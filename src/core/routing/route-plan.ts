@@ -121,5 +121,7 @@ export interface RoutePlan {
   /** Routes that fit into the fullest table, and how many the finest plan wants. */
   readonly budget: number;
   readonly finest: number;
+  /** Routes depend on blocks: a new block can want a route of its own. */
+  readonly blocksMatter: boolean;
   readonly collapsed: readonly string[];
 }

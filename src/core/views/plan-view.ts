@@ -2,11 +2,12 @@ import type { CloudFacts, CloudRouteTable } from "../cloud/facts.ts";
 import type { HealthSnapshot } from "../health/view.ts";
 import type { SourceDestCheckOperation } from "../instances/plan-source-dest-check.ts";
 import { compareCidr, type Cidr } from "../net/cidr.ts";
-import type { PlannedHost } from "../routing/gateway.ts";
+import type { Gateway, PlannedHost } from "../routing/gateway.ts";
 import type { DesiredRoute, RouteAlarm, RouteOperation, RoutePlan } from "../routing/route-plan.ts";
 import type {
   AlarmView,
   HealthView,
+  NodeHealthView,
   PlannedOperation,
   PlanView,
   RouteStatusView,
@@ -140,6 +141,7 @@ function tableView(
 export function healthView(
   hosts: readonly PlannedHost[],
   desired: readonly DesiredRoute[],
+  gateways: ReadonlyMap<string, Gateway>,
   health: HealthSnapshot,
   now: number,
 ): HealthView {
@@ -147,8 +149,9 @@ export function healthView(
   return {
     blind: health.blind,
     nodes: hosts
-      .map(({ name, ip }) => {
+      .map(({ name, ip }): NodeHealthView => {
         const entry = health.nodes.get(name);
+        const gateway = gateways.get(name);
         return {
           host: name,
           ip,
@@ -156,6 +159,9 @@ export function healthView(
           last: entry?.last ?? "unknown",
           holdDownSeconds: Math.max(0, Math.ceil(((entry?.holdDownUntil ?? 0) - now) / 1000)),
           gatewayOf: (served.get(name) ?? []).map(({ destination }) => destination).toSorted(compareCidr),
+          instanceId: gateway?.instanceId ?? "",
+          interfaceId: gateway?.interfaceId ?? "",
+          sourceDestCheck: gateway === undefined ? "unknown" : gateway.sourceDestCheck ? "on" : "off",
         };
       })
       .toSorted((a, b) => (a.host < b.host ? -1 : 1)),

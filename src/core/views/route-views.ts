@@ -96,6 +96,11 @@ export interface NodeHealthView {
   readonly holdDownSeconds: number;
   /** Destinations that lead to this node, sorted. */
   readonly gatewayOf: readonly string[];
+  /** Instance and interface that own the node's address; "" while EC2 shows none. */
+  readonly instanceId: string;
+  readonly interfaceId: string;
+  /** That interface's Source/Dest check: pods are cut off while it is `on`. */
+  readonly sourceDestCheck: "off" | "on" | "unknown";
 }
 
 /** All nodes, sorted by host. While `blind`, nobody answers and no route moves on account of health. */

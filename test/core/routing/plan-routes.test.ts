@@ -233,6 +233,11 @@ describe("groups that span subnets", () => {
     expect(["a1", "a2"]).toContain(holder(result, A));
   });
 
+  it("says that routes depend on blocks, which they do nowhere else", () => {
+    expect(plan(spread).blocksMatter).toBe(true);
+    expect(plan(two).blocksMatter).toBe(false);
+  });
+
   it("never lets a node of another subnet take over", () => {
     const result = plan({ ...spread, tables: { "rtb-1": [`${A} eni-a1`] }, down: ["a1", "a2"] });
 
