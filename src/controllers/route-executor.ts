@@ -5,19 +5,15 @@ import type { Clock } from "../ports/clock.ts";
 import type { RouteWrite } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
-import type { Setbacks } from "./backoff.ts";
-import type { RouteOverlay } from "./route-overlay.ts";
+import type { RouteState } from "./route-state.ts";
 import type { RouteWriter, WriteResult } from "./route-writer.ts";
 
 export interface RouteExecutorOptions {
   readonly writer: RouteWriter;
   readonly journal: RouteJournal;
-  readonly overlay: RouteOverlay;
-  readonly setbacks: Setbacks;
+  readonly state: RouteState;
   readonly clock: Clock;
   readonly log: Logger;
-  /** EC2 said that this table takes no more routes. */
-  readonly onTableFull: (routeTableId: string) => void;
 }
 
 /** How an execution went. `stale`: EC2 answered something that our facts do not explain, look again at once. */
@@ -49,7 +45,8 @@ export class RouteExecutor {
     epoch: number,
     signal: AbortSignal,
   ): Promise<Execution> {
-    const { journal, setbacks, clock } = this.#options;
+    const { journal, clock, state } = this.#options;
+    const { setbacks } = state;
     const now = clock.monotonic();
     const waits = (operation: RouteOperation) =>
       setbacks.waits(subjectOf(operation), now) || setbacks.waits(operation.routeTableId, now);
@@ -107,7 +104,7 @@ export class RouteExecutor {
 
   /** Only when every write has its answer is it known how many routes a full table holds. */
   #reportFull(): void {
-    this.#full.forEach((routeTableId) => this.#options.onTableFull(routeTableId));
+    this.#full.forEach((routeTableId) => this.#options.state.learnQuota(routeTableId));
     this.#full.clear();
   }
 
@@ -182,7 +179,8 @@ export class RouteExecutor {
   }
 
   #conclude(operation: RouteOperation, result: WriteResult): Outcome {
-    const { overlay, setbacks, clock, log } = this.#options;
+    const { clock, log } = this.#options;
+    const { overlay, setbacks } = this.#options.state;
     const { kind, routeTableId, destination } = operation;
     const fields = {
       operation: kind,
@@ -220,7 +218,8 @@ export class RouteExecutor {
   }
 
   #setBack(error: NetworkError, operation: RouteOperation, fields: object): void {
-    const { setbacks, clock, log } = this.#options;
+    const { clock, log } = this.#options;
+    const { setbacks } = this.#options.state;
     const subject = error.code === "ROUTE_TABLE_NOT_FOUND" ? operation.routeTableId : subjectOf(operation);
     const now = clock.monotonic();
     const setback = setbacks.failed(subject, error, now);

@@ -5,7 +5,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
-import type { HealthSource, RouteController } from "./route-controller.ts";
+import type { HealthSource } from "./health-source.ts";
+import type { RouteController } from "./route-controller.ts";
+import type { RouteState } from "./route-state.ts";
 
 /** What a person asks about that the route controller does not know itself. */
 export interface ReporterFacts {
@@ -20,6 +22,7 @@ export interface ReporterFacts {
 
 export interface RouteReporterOptions {
   readonly controller: RouteController;
+  readonly state: RouteState;
   readonly health: HealthSource;
   readonly journal: RouteJournal;
   readonly cloud: Cloud;
@@ -53,18 +56,18 @@ export class RouteReporter implements RoutesView {
   }
 
   routes(): RouteStatusView {
-    const { controller, journal } = this.#options;
-    const snapshot = controller.snapshot();
+    const { state, journal } = this.#options;
+    const snapshot = state.snapshot();
     if (snapshot === undefined) {
       return { granularity: "no pass yet", readAt: null, tables: [], routes: [], skipped: [] };
     }
-    const setbacks = controller.setbacks();
+    const { setbacks } = state;
     return routeStatusView({
       plan: snapshot.plan,
       desired: snapshot.desired,
       facts: snapshot.facts,
       readAt: new Date(snapshot.readAt).toISOString(),
-      quotaOf: (routeTableId) => controller.quotaOf(routeTableId),
+      quotaOf: (routeTableId) => state.quotaOf(routeTableId),
       isOwned: (routeTableId, destination) => journal.has({ routeTableId, destination }),
       failureOf: (routeTableId, destination) =>
         (setbacks.get(`${routeTableId} ${destination}`) ?? setbacks.get(routeTableId))?.error.message,
@@ -72,8 +75,8 @@ export class RouteReporter implements RoutesView {
   }
 
   health(): HealthView {
-    const { controller, health, clock } = this.#options;
-    const snapshot = controller.snapshot();
+    const { state, health, clock } = this.#options;
+    const snapshot = state.snapshot();
     return healthView(
       snapshot?.hosts ?? [],
       snapshot?.desired ?? [],
@@ -84,8 +87,8 @@ export class RouteReporter implements RoutesView {
   }
 
   status(): StatusView {
-    const { controller, cloud, facts } = this.#options;
-    const snapshot = controller.snapshot();
+    const { controller, state, cloud, facts } = this.#options;
+    const snapshot = state.snapshot();
     const hosts = facts.hosts();
     const routes = this.routes().routes;
     return {
@@ -98,7 +101,7 @@ export class RouteReporter implements RoutesView {
       leader: true,
       dryRun: facts.dryRun,
       hosts: hostCounts(hosts),
-      routes: { desired: routes.length, active: routes.filter(({ state }) => state === "active").length },
+      routes: { desired: routes.length, active: routes.filter((route) => route.state === "active").length },
       lastPass: controller.lastPass() ?? null,
       cloudCalls: cloud.calls(),
       alarms: this.#alarms().map(alarmView),
@@ -117,21 +120,18 @@ export class RouteReporter implements RoutesView {
   }
 
   #alarms(): readonly RouteAlarm[] {
-    const { controller, facts, health } = this.#options;
+    const { controller, state, facts, health } = this.#options;
     const alarms = controller.alarms().filter(({ kind }) => kind !== "blind");
     const refused = [...facts.refusedHosts()].map(([subject, message]): RouteAlarm => ({
       kind: "host-refused",
       subject,
       message,
     }));
-    const setbacks = controller
-      .setbacks()
-      .all()
-      .map(({ subject, error, attempts }): RouteAlarm => ({
-        kind: "write-failed",
-        subject,
-        message: `${error.message} (${attempts} ${attempts === 1 ? "try" : "tries"})`,
-      }));
+    const setbacks = state.setbacks.all().map(({ subject, error, attempts }): RouteAlarm => ({
+      kind: "write-failed",
+      subject,
+      message: `${error.message} (${attempts} ${attempts === 1 ? "try" : "tries"})`,
+    }));
     const blind: readonly RouteAlarm[] = health.snapshot().blind
       ? [
           {

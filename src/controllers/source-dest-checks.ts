@@ -1,7 +1,7 @@
 import type { SourceDestCheckOperation } from "../core/instances/plan-source-dest-check.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { Setbacks } from "./backoff.ts";
+import type { RouteState } from "./route-state.ts";
 import type { RouteWriter } from "./route-writer.ts";
 
 /** How long after a call a Describe may still show the check on. */
@@ -9,7 +9,7 @@ const CONSISTENCY_MS = 5000;
 
 export interface SourceDestChecksOptions {
   readonly writer: RouteWriter;
-  readonly setbacks: Setbacks;
+  readonly state: RouteState;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -28,7 +28,8 @@ export class SourceDestChecks {
     epoch: number,
     signal: AbortSignal,
   ): Promise<{ readonly done: number; readonly failed: number }> {
-    const { clock, setbacks } = this.#options;
+    const { clock } = this.#options;
+    const { setbacks } = this.#options.state;
     const now = clock.monotonic();
     for (const [interfaceId, at] of this.#turnedOffAt) {
       if (at <= now - CONSISTENCY_MS) {
@@ -46,7 +47,8 @@ export class SourceDestChecks {
   }
 
   async #turnOff({ interfaceId, host }: SourceDestCheckOperation, epoch: number, signal: AbortSignal) {
-    const { writer, setbacks, clock, log } = this.#options;
+    const { writer, clock, log } = this.#options;
+    const { setbacks } = this.#options.state;
     const result = await writer.disableSourceDestCheck(interfaceId, epoch, signal);
     if (result.kind === "done") {
       setbacks.succeeded(interfaceId);

@@ -1,9 +1,14 @@
 import type { ControllerConfig } from "../config/load.ts";
+import { FailoverController } from "../controllers/failover-controller.ts";
 import { HealthMonitor } from "../controllers/health-monitor.ts";
+import { NO_PROBES } from "../controllers/health-source.ts";
 import { HostController } from "../controllers/host-controller.ts";
-import { NO_PROBES, RouteController } from "../controllers/route-controller.ts";
+import { RouteController } from "../controllers/route-controller.ts";
+import { RouteExecutor } from "../controllers/route-executor.ts";
 import { NoRoutes, RouteReporter, type ReporterFacts } from "../controllers/route-reporter.ts";
+import { RouteState } from "../controllers/route-state.ts";
 import { RouteWriter } from "../controllers/route-writer.ts";
+import { SourceDestChecks } from "../controllers/source-dest-checks.ts";
 import { healthOptions } from "../core/health/options.ts";
 import type { HealthVerdict } from "../core/health/verdicts.ts";
 import type { RoutingTree } from "../core/routing/aggregate.ts";
@@ -59,8 +64,9 @@ export interface ControlPlaneParts {
 export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly routes: RoutesView;
-  /** Absent without a cloud. */
+  /** Absent without a cloud, like `state`. */
   readonly controller: RouteController | undefined;
+  readonly state: RouteState | undefined;
   readonly monitor: HealthMonitor | undefined;
   start(): void;
   stop(): Promise<void>;
@@ -98,6 +104,7 @@ export async function createControlPlane(
       addressing,
       routes: new NoRoutes(facts, clock),
       controller: undefined,
+      state: undefined,
       monitor: undefined,
       start: () => undefined,
       stop: async () => undefined,
@@ -112,23 +119,29 @@ export async function createControlPlane(
   });
   const stopping = new AbortController();
   const monitor = createMonitor(parts, (verdict) => onVerdict(verdict));
-  const controller = new RouteController({
+  const health = monitor ?? NO_PROBES;
+  const routeLog = log.child({ component: "routes" });
+  const state = new RouteState({ clock, health, quota: config.routeQuota });
+  const writer = new RouteWriter({
     cloud,
-    writer: new RouteWriter({
-      cloud,
-      clock,
-      bucket: {
-        capacity: config.ec2.burst,
-        refillPerSecond: config.ec2.ratePerSecond,
-        reserve: config.ec2.failoverReserve,
-      },
-      concurrency: config.ec2.concurrency,
-      mayWrite: () => stopping.signal.throwIfAborted(),
-    }),
-    journal,
     clock,
-    log: log.child({ component: "routes" }),
-    health: monitor ?? NO_PROBES,
+    bucket: {
+      capacity: config.ec2.burst,
+      refillPerSecond: config.ec2.ratePerSecond,
+      reserve: config.ec2.failoverReserve,
+    },
+    concurrency: config.ec2.concurrency,
+    mayWrite: () => stopping.signal.throwIfAborted(),
+  });
+  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun };
+  const executor = new RouteExecutor({ ...shared, writer });
+  const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });
+  const controller = new RouteController({
+    ...shared,
+    executor,
+    checks: new SourceDestChecks({ ...shared, writer }),
+    failover,
+    cloud,
     view: () => routingView(addressing),
     onFacts: async (seen, abort) => {
       addressing.setReserved([
@@ -138,18 +151,15 @@ export async function createControlPlane(
       await hosts.reconcile(seen, abort);
     },
     tables: tableSelector(config.routeTables),
-    quota: config.routeQuota,
     reserve: config.routeReserve,
     ignore: config.ignoreRoutes,
     intervalMs: config.intervalMs,
-    dryRun: config.dryRun,
   });
   async function onVerdict(verdict: HealthVerdict): Promise<void> {
     if (verdict.kind === "down") {
-      await controller.failOver(verdict.host, verdict.answered);
-    } else {
-      controller.trigger();
+      await failover.failOver(verdict.host, verdict.answered);
     }
+    controller.trigger();
   }
   const ignoreChanges = addressing.onChange((what) =>
     what === "blocks" ? controller.blocksChanged() : controller.trigger(),
@@ -158,13 +168,15 @@ export async function createControlPlane(
     addressing,
     routes: new RouteReporter({
       controller,
-      health: monitor ?? NO_PROBES,
+      state,
+      health,
       journal,
       cloud,
       clock,
       facts: { ...facts, refusedHosts: () => hosts.refused() },
     }),
     controller,
+    state,
     monitor,
     start: () => {
       monitor?.start();

@@ -186,7 +186,7 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
   }
 
   desired() {
-    return this.#running().controller?.snapshot()?.desired ?? [];
+    return this.#running().state?.snapshot()?.desired ?? [];
   }
 
   isDown(host: string): boolean {

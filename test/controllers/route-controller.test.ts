@@ -18,7 +18,7 @@ describe("a controller on a region", () => {
 
   async function settled() {
     const controller = await region.controller();
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(10_000);
     return controller;
   }
@@ -72,7 +72,7 @@ describe("a controller on a region", () => {
     const describes = region.ec2.calls()["DescribeInstances"];
     region.health.states.set(dead, "down");
     const started = region.clock.monotonic();
-    await region.clock.runUntilSettled(controller.failOver(dead, new Set([standIn])));
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
 
     expect(region.clock.monotonic() - started).toBeLessThan(300);
     expect(region.ec2.calls()["DescribeInstances"]).toBe(describes);
@@ -80,7 +80,7 @@ describe("a controller on a region", () => {
       standIn,
       standIn,
     ]);
-    expect(controller.failovers()).toMatchObject([{ host: dead, moved: 2, failed: 0, stranded: 0 }]);
+    expect(controller.failover.records()).toMatchObject([{ host: dead, moved: 2, failed: 0, stranded: 0 }]);
   });
 
   it("moves nothing to a stand-in that did not answer the burst", async () => {
@@ -88,10 +88,10 @@ describe("a controller on a region", () => {
     const dead = region.gatewayOf("100.96.0.0/16") ?? "";
     region.health.states.set(dead, "down");
     const before = region.routes();
-    await region.clock.runUntilSettled(controller.failOver(dead, new Set(["b1", "b2"])));
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set(["b1", "b2"])));
 
     expect(region.routes()).toEqual(before);
-    expect(controller.alarms().map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
+    expect(controller.passes.alarms().map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
       "no-stand-in 100.96.0.0/16",
     ]);
   });
@@ -99,11 +99,11 @@ describe("a controller on a region", () => {
   it("leaves the routes of a group of one where they are, and raises an alarm", async () => {
     const controller = await settled();
     region.health.states.set("a3", "down");
-    await region.clock.runUntilSettled(controller.failOver("a3", new Set(["a1", "a2"])));
+    await region.clock.runUntilSettled(controller.failover.failOver("a3", new Set(["a1", "a2"])));
     await region.clock.runFor(5000);
 
     expect(region.gatewayOf("100.97.0.0/16")).toBe("a3");
-    expect(controller.alarms().map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
+    expect(controller.passes.alarms().map(({ kind, subject }) => `${kind} ${subject}`)).toEqual([
       "no-stand-in 100.97.0.0/16",
     ]);
   });
@@ -113,12 +113,12 @@ describe("a controller on a region", () => {
     const dead = region.gatewayOf("100.96.0.0/16") ?? "";
     const standIn = dead === "a1" ? "a2" : "a1";
     region.health.states.set(dead, "down");
-    await region.clock.runUntilSettled(controller.failOver(dead, new Set([standIn])));
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
     region.health.states.set(dead, "up");
     await region.clock.runFor(120_000);
     expect(region.gatewayOf("100.96.0.0/16")).toBe(standIn);
 
-    await region.clock.runUntilSettled(controller.rebalance(never));
+    await region.clock.runUntilSettled(controller.passes.rebalance(never));
     await region.clock.runFor(5000);
     expect(region.gatewayOf("100.96.0.0/16")).toBe(dead);
   });
@@ -145,9 +145,9 @@ describe("a controller on a region", () => {
 
   it("changes nothing under dry-run, and still shows its plan", async () => {
     const controller = await region.controller({ dryRun: true });
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(60_000);
-    const plan = await region.clock.runUntilSettled(controller.plan(never));
+    const plan = await region.clock.runUntilSettled(controller.passes.plan(never));
 
     expect(region.writes()).toBe(0);
     expect(region.ec2.calls()["ModifyNetworkInterfaceAttribute"]).toBeUndefined();
@@ -162,22 +162,22 @@ describe("a controller on a region", () => {
     await region.clock.runFor(60_000);
 
     expect(region.routes(table)).toContain("100.96.0.0/16 nat-1");
-    expect(controller.alarms().map(({ kind }) => kind)).toEqual(["foreign-route"]);
+    expect(controller.passes.alarms().map(({ kind }) => kind)).toEqual(["foreign-route"]);
     expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
   });
 
   it("adopts standing routes after a lost store, without one write", async () => {
     const first = await settled();
-    await region.clock.runUntilSettled(first.stop());
+    await region.clock.runUntilSettled(first.passes.stop());
     const before = region.routes();
     const second = await region.controller({}, new MemoryStore({ clock: region.clock }));
-    second.start();
+    second.passes.start();
     await region.clock.runFor(35_000);
 
     expect(region.routes()).toEqual(before);
     expect(region.writes()).toBe(8);
     delete region.groups["100.97.0.0/16"];
-    await region.clock.runUntilSettled(second.reconcile(never));
+    await region.clock.runUntilSettled(second.passes.reconcile(never));
     expect(region.prefixes()).toEqual(LEAVES.filter((cidr) => cidr !== "100.97.0.0/16"));
   });
 
@@ -185,16 +185,16 @@ describe("a controller on a region", () => {
     "finishes what a crash after %i writes left behind, and owns it",
     async (writes) => {
       const first = await region.controller();
-      first.start();
+      first.passes.start();
       await region.clock.runUntilTrue(() => region.writes() >= writes, 10_000);
-      await region.clock.runUntilSettled(first.stop());
+      await region.clock.runUntilSettled(first.passes.stop());
       const second = await region.controller();
-      second.start();
+      second.passes.start();
       await region.clock.runFor(20_000);
       expect(region.tables.map((table) => region.prefixes(table))).toEqual([LEAVES, LEAVES]);
 
       delete region.groups["100.97.0.0/16"];
-      await region.clock.runUntilSettled(second.reconcile(never));
+      await region.clock.runUntilSettled(second.passes.reconcile(never));
       expect(region.tables.map((table) => region.prefixes(table).includes("100.97.0.0/16"))).toEqual([
         false,
         false,
@@ -215,7 +215,7 @@ describe("when EC2 says no", () => {
     for (let index = 0; index < 40; index += 1) {
       region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
     }
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(60_000);
 
     expect(region.prefixes()).toHaveLength(44);
@@ -225,18 +225,18 @@ describe("when EC2 says no", () => {
   it("sends a failover ahead of queued bulk work and leaves it tokens", async () => {
     region = new SmallRegion({ write: { minMs: 100, restMs: 0 } });
     const controller = await region.controller();
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(10_000);
     for (let index = 0; index < 90; index += 1) {
       region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
     }
-    controller.trigger();
+    controller.passes.trigger();
     await region.clock.runUntilTrue(() => region.prefixes().length > 10, 10_000);
     const dead = region.gatewayOf("100.104.0.0/16") ?? "";
     const standIn = dead === "b1" ? "b2" : "b1";
     region.health.states.set(dead, "down");
     const started = region.clock.monotonic();
-    await region.clock.runUntilSettled(controller.failOver(dead, new Set([standIn])));
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
 
     expect(region.prefixes().length).toBeLessThan(90);
     expect(region.clock.monotonic() - started).toBeLessThan(200);
@@ -247,7 +247,7 @@ describe("when EC2 says no", () => {
     region = new SmallRegion();
     region.region.routeQuota = 3;
     const controller = await region.controller({ reserve: 0 });
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(30_000);
     const writes = region.writes();
     await region.clock.runFor(120_000);
@@ -260,28 +260,25 @@ describe("when EC2 says no", () => {
     region = new SmallRegion();
     region.ec2.deny("ModifyNetworkInterfaceAttribute");
     const controller = await region.controller();
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(60_000);
     expect(region.prefixes()).toEqual(LEAVES);
     expect(region.ec2.calls()["ModifyNetworkInterfaceAttribute"]).toBeLessThan(6 * 6);
-    expect(
-      controller
-        .setbacks()
-        .all()
-        .map(({ error }) => error.code),
-    ).toEqual(Array(6).fill("CLOUD_UNAUTHORIZED"));
+    expect(controller.state.setbacks.all().map(({ error }) => error.code)).toEqual(
+      Array(6).fill("CLOUD_UNAUTHORIZED"),
+    );
 
     region.ec2.allow("ModifyNetworkInterfaceAttribute");
     await region.clock.runFor(320_000);
     expect(region.checksOn()).toEqual([]);
-    expect(controller.setbacks().all()).toEqual([]);
+    expect(controller.state.setbacks.all()).toEqual([]);
   });
 
   it("goes on with the other tables when one is refused", async () => {
     region = new SmallRegion();
     region.ec2.deny("CreateRoute", region.tables[0]);
     const controller = await region.controller();
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(20_000);
 
     expect(region.prefixes(region.tables[0])).toEqual([]);
@@ -291,16 +288,16 @@ describe("when EC2 says no", () => {
   it("keeps everything as it is while EC2 cannot be described", async () => {
     region = new SmallRegion();
     const controller = await region.controller();
-    controller.start();
+    controller.passes.start();
     await region.clock.runFor(10_000);
     const before = region.routes();
     region.ec2.deny("DescribeInstances");
     await region.clock.runFor(120_000);
 
     expect(region.routes()).toEqual(before);
-    expect(controller.lastPass()?.outcome).toBe("failed");
+    expect(controller.passes.lastPass()?.outcome).toBe("failed");
     region.ec2.allow("DescribeInstances");
     await region.clock.runFor(60_000);
-    expect(controller.lastPass()?.outcome).toBe("ok");
+    expect(controller.passes.lastPass()?.outcome).toBe("ok");
   });
 });

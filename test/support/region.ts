@@ -4,8 +4,12 @@ import { SimulatedCloud } from "../../src/adapters/simulation/simulated-cloud.ts
 import { AWS_SETTINGS, SimulatedEc2, type Ec2Settings } from "../../src/adapters/simulation/simulated-ec2.ts";
 import { SimulatedRegion } from "../../src/adapters/simulation/simulated-region.ts";
 import { VirtualClock } from "../../src/adapters/simulation/virtual-clock.ts";
+import { FailoverController } from "../../src/controllers/failover-controller.ts";
 import { RouteController, type RouteControllerOptions } from "../../src/controllers/route-controller.ts";
+import { RouteExecutor } from "../../src/controllers/route-executor.ts";
+import { RouteState } from "../../src/controllers/route-state.ts";
 import { RouteWriter } from "../../src/controllers/route-writer.ts";
+import { SourceDestChecks } from "../../src/controllers/source-dest-checks.ts";
 import type { HealthSnapshot, NodeHealth } from "../../src/core/health/view.ts";
 import { parseCidr, type Cidr } from "../../src/core/net/cidr.ts";
 import type { Ipv4 } from "../../src/core/net/ipv4.ts";
@@ -45,6 +49,13 @@ export class DecreedHealth {
   }
 }
 
+/** The parts of a controller that tests talk to. */
+export interface SmallController {
+  readonly passes: RouteController;
+  readonly failover: FailoverController;
+  readonly state: RouteState;
+}
+
 /** Two zones of one subnet and one table each, three nodes a zone in two groups a zone: `a1 a2 | a3`, `b1 b2 | b3`. */
 export class SmallRegion {
   readonly clock = new VirtualClock();
@@ -61,7 +72,7 @@ export class SmallRegion {
   };
   readonly instances = new Map<string, { id: string; eni: string; ip: Ipv4; subnetId: string }>();
   readonly tables: string[] = [];
-  readonly #controllers: RouteController[] = [];
+  readonly #controllers: SmallController[] = [];
 
   constructor(settings: Partial<Ec2Settings> = {}) {
     this.store = new MemoryStore({ clock: this.clock });
@@ -92,9 +103,9 @@ export class SmallRegion {
 
   /** A controller over this region; several may follow one another over one store. */
   async controller(
-    overrides: Partial<RouteControllerOptions> = {},
+    overrides: Partial<RouteControllerOptions & { readonly quota: number }> = {},
     store: Store = this.store,
-  ): Promise<RouteController> {
+  ): Promise<SmallController> {
     const cloud = new SimulatedCloud({
       region: this.region,
       ec2: this.ec2,
@@ -103,32 +114,38 @@ export class SmallRegion {
       attempts: 2,
     });
     const { clock } = this;
-    const controller = new RouteController({
+    const stopping = new AbortController();
+    const { dryRun = false, quota = 500, ...others } = overrides;
+    const state = new RouteState({ clock, health: this.health, quota });
+    const writer = new RouteWriter({
       cloud,
-      writer: new RouteWriter({
-        cloud,
-        clock,
-        bucket: { capacity: 50, refillPerSecond: 5, reserve: 20 },
-        concurrency: 8,
-        mayWrite: () => undefined,
-      }),
-      journal: await RouteJournal.open(store, "/romana", never),
       clock,
-      log: silentLog,
-      health: this.health,
+      bucket: { capacity: 50, refillPerSecond: 5, reserve: 20 },
+      concurrency: 8,
+      mayWrite: () => undefined,
+    });
+    const journal = await RouteJournal.open(store, "/romana", never);
+    const shared = { state, journal, clock, health: this.health, log: silentLog, dryRun };
+    const executor = new RouteExecutor({ ...shared, writer });
+    const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });
+    const passes = new RouteController({
+      ...shared,
+      executor,
+      checks: new SourceDestChecks({ ...shared, writer }),
+      failover,
+      cloud,
       view: () => ({
         trees: [this.#tree()],
         hosts: [...this.instances].map(([name, { ip }]) => ({ name, ip, standing: "ready" as const })),
       }),
       onFacts: async () => undefined,
       tables: { kind: "cluster" },
-      quota: 500,
       reserve: 2,
       ignore: [],
       intervalMs: 30_000,
-      dryRun: false,
-      ...overrides,
+      ...others,
     });
+    const controller = { passes, failover, state };
     this.#controllers.push(controller);
     return controller;
   }
@@ -175,7 +192,7 @@ export class SmallRegion {
 
   async stop(): Promise<void> {
     for (const controller of this.#controllers) {
-      const stopped = controller.stop();
+      const stopped = controller.passes.stop();
       await this.clock.runUntilSettled(stopped);
     }
   }

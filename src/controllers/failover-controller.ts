@@ -1,0 +1,160 @@
+import { NetworkError } from "../core/errors.ts";
+import type { Cidr } from "../core/net/cidr.ts";
+import { planFailover } from "../core/routing/failover.ts";
+import type { DesiredRoute, RouteAlarm, RouteOperation } from "../core/routing/route-plan.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { RouteJournal } from "../services/route-journal.ts";
+import type { HealthSource } from "./health-source.ts";
+import type { RouteExecutor } from "./route-executor.ts";
+import type { RouteState } from "./route-state.ts";
+
+/** How long a failover waits for the store to note its new targets. */
+const JOURNAL_PATIENCE_MS = 200;
+/** Failovers that are remembered. */
+const REMEMBERED = 100;
+
+export interface FailoverControllerOptions {
+  readonly state: RouteState;
+  readonly executor: RouteExecutor;
+  readonly journal: RouteJournal;
+  readonly health: HealthSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly dryRun: boolean;
+  /** Aborted when nothing may be written any more. */
+  readonly signal: AbortSignal;
+}
+
+/** A failover that was carried out. Times are monotonic milliseconds. */
+export interface FailoverRecord {
+  readonly host: string;
+  readonly verdictAt: number;
+  readonly movedAt: number;
+  readonly moved: number;
+  readonly failed: number;
+  readonly stranded: number;
+}
+
+type Move = Extract<RouteOperation, { kind: "replace" }>;
+
+/**
+ * Moves the routes of a node that fell silent, at once: everything that is needed is known from the last pass.
+ *
+ *     verdict ─► plan from the last facts ─► journal (200 ms at most) ─► urgent writes ─► a full pass, asked for by the caller
+ */
+export class FailoverController {
+  readonly #options: FailoverControllerOptions;
+  readonly #records: FailoverRecord[] = [];
+  readonly #stranded = new Map<Cidr, RouteAlarm>();
+
+  constructor(options: FailoverControllerOptions) {
+    this.#options = options;
+  }
+
+  /** The failovers so far, the last hundred of them. */
+  records(): readonly FailoverRecord[] {
+    return this.#records;
+  }
+
+  /** Routes that nobody could take over since the last pass. */
+  alarms(): readonly RouteAlarm[] {
+    return [...this.#stranded.values()];
+  }
+
+  /** A pass has planned with all that was known: its own alarms count from here on. */
+  settled(): void {
+    this.#stranded.clear();
+  }
+
+  /** `host` was confirmed down: its routes go to stand-ins among those that `answered` the same burst. Never rejects. */
+  async failOver(host: string, answered: ReadonlySet<string>): Promise<void> {
+    const { state, clock, log, health, journal, dryRun } = this.#options;
+    const snapshot = state.snapshot();
+    const verdictAt = clock.monotonic();
+    if (snapshot === undefined) {
+      return;
+    }
+    const epoch = state.nextEpoch();
+    const { plan, desired } = snapshot;
+    const { moves, stranded, operations } = planFailover({
+      desired,
+      routeTableIds: plan.routeTableIds,
+      gateways: plan.gateways,
+      dead: host,
+      answered,
+      health: health.snapshot(),
+    });
+    stranded.forEach((route) => this.#strand(route, host));
+    const ours = operations.filter((operation) => journal.has(operation));
+    if (dryRun || ours.length === 0) {
+      log.warn({ host, routes: ours.length, dryRun }, "a node is down, nothing is moved");
+      return;
+    }
+    const byDestination = new Map(moves.map((move) => [move.destination, move]));
+    state.publish({
+      ...snapshot,
+      desired: desired.map((route) => byDestination.get(route.destination) ?? route),
+    });
+    const done = await this.#move(ours, epoch, verdictAt);
+    const record = {
+      host,
+      verdictAt,
+      movedAt: clock.monotonic(),
+      moved: done,
+      failed: ours.length - done,
+      stranded: stranded.length,
+    };
+    this.#records.push(record);
+    this.#records.splice(0, this.#records.length - REMEMBERED);
+    const durationMs = Math.round(record.movedAt - verdictAt);
+    log.warn({ ...record, durationMs }, "a node is down, its routes moved");
+  }
+
+  /** Answers how many of them EC2 took. */
+  async #move(operations: readonly Move[], epoch: number, verdictAt: number): Promise<number> {
+    const { state, executor, signal } = this.#options;
+    // Believed from here on, so that a pass which plans meanwhile does not choose again.
+    for (const { routeTableId, destination, target } of operations) {
+      state.overlay.note(routeTableId, destination, target, verdictAt);
+    }
+    await this.#record(operations);
+    const results = await executor.executeFailover(operations, epoch, signal);
+    return results.filter(Boolean).length;
+  }
+
+  /** The routes are on record already; that the record names the old target for a while must not hold up a failover. */
+  async #record(operations: readonly Move[]): Promise<void> {
+    const { journal, clock, log } = this.#options;
+    const patience = new AbortController();
+    const timer = clock.setTimer(JOURNAL_PATIENCE_MS, () =>
+      patience.abort(
+        new NetworkError(
+          "transient",
+          "STORE_SLOW",
+          "the store did not note a failover's new targets in time",
+        ),
+      ),
+    );
+    try {
+      await journal.record(
+        operations.map(({ routeTableId, destination, target }) => ({ routeTableId, destination, target })),
+        patience.signal,
+      );
+    } catch (error) {
+      log.warn(
+        { err: error },
+        "the store did not take the new targets of moved routes, they are written all the same",
+      );
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #strand(route: DesiredRoute, host: string): void {
+    const { destination, group } = route;
+    const message = `${host} is down and group ${group} has no healthy node to take over ${destination}: its route stays`;
+    this.#stranded.set(destination, { kind: "no-stand-in", subject: destination, message });
+    this.#options.log.error({ host, cidr: destination, group }, "no stand-in for the routes of a dead node");
+  }
+}
