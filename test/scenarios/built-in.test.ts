@@ -4,7 +4,6 @@ import type { SimulatedCluster } from "../../src/adapters/simulation/simulated-c
 import { builtInScenarios, parseScenario, type Scenario } from "../../src/config/scenario.ts";
 import type { SimulationSummary } from "../../src/core/views/simulation-views.ts";
 import { simulate, type SimulationSurroundings } from "../../src/main/simulate.ts";
-import { topologyBySubnet } from "../support/simulated-cluster.ts";
 
 type Options = Parameters<typeof simulate>[0];
 
@@ -165,10 +164,7 @@ describe("a simulation", () => {
   });
 
   it("serves several subnets of a zone, each by groups of its own", async () => {
-    const { summary } = await run(
-      { nodes: 36, pods: 108 },
-      { subnetsPerZone: 2, topology: (cluster) => topologyBySubnet(cluster, 2) },
-    );
+    const { summary } = await run({ nodes: 36, pods: 108 }, { subnetsPerZone: 2 });
 
     expect(summary.problems).toEqual([]);
     expect(summary.groups).toBe(12);
