@@ -28,23 +28,9 @@ export interface SubnetRoom {
  */
 export function bindableLeaves(room: SubnetRoom, tags: Labels): (leaf: LeafState) => boolean {
   const own = tags[SUBNET_LABEL] ?? "";
-  const free = new Map<string, number>();
-  const served = new Set([own]);
-  for (const leaf of room.leaves) {
-    if (takes(leaf, relabelled(tags, leaf))) {
-      const subnet = leaf.namedSubnet || room.boundTo(leaf);
-      served.add(subnet);
-      if (subnet === "") {
-        count(free, leaf.zone);
-      }
-    }
-  }
-  const waiting = new Map<string, number>();
-  for (const { id, zone } of room.subnets) {
-    if (!served.has(id)) {
-      count(waiting, zone);
-    }
-  }
+  const subnetOf = (leaf: LeafState): string => leaf.namedSubnet || room.boundTo(leaf);
+  const matching = room.leaves.filter((leaf) => takes(leaf, tags));
+  const { free, waiting } = countRoom(room, tags, new Set(matching.map(({ zone }) => zone)));
   const lacking = [...waiting].reduce(
     (sum, [zone, need]) => sum + Math.max(0, need - (free.get(zone) ?? 0)),
     0,
@@ -52,12 +38,43 @@ export function bindableLeaves(room: SubnetRoom, tags: Labels): (leaf: LeafState
   const hasSpare = (free.get("") ?? 0) > lacking;
   const isSpare = ({ zone }: LeafState): boolean =>
     hasSpare || (zone !== "" && (free.get(zone) ?? 0) > (waiting.get(zone) ?? 0));
-  const matching = room.leaves.filter((leaf) => takes(leaf, tags));
-  const isServed = matching.some((leaf) => (leaf.namedSubnet || room.boundTo(leaf)) === own);
-  const anySpare = matching.some(
-    (leaf) => leaf.namedSubnet === "" && room.boundTo(leaf) === "" && isSpare(leaf),
-  );
+  const isServed = matching.some((leaf) => subnetOf(leaf) === own);
+  const anySpare = matching.some((leaf) => subnetOf(leaf) === "" && isSpare(leaf));
   return isServed || anySpare ? isSpare : () => true;
+}
+
+/** By zone: the unbound leaves, "" for those that name none, and the known subnets without a leaf; the host's own waits no more. */
+function countRoom(
+  { leaves, subnets, boundTo }: SubnetRoom,
+  tags: Labels,
+  zones: ReadonlySet<string>,
+): { readonly free: ReadonlyMap<string, number>; readonly waiting: ReadonlyMap<string, number> } {
+  const free = new Map<string, number>();
+  const served = new Set([tags[SUBNET_LABEL] ?? ""]);
+  const labels = new Map<string, Labels>();
+  for (const leaf of leaves) {
+    const { zone, namedSubnet } = leaf;
+    // Leaves without zone serve every zone; while none of them matches, the other zones do not matter.
+    if (zones.has("") || zones.has(zone)) {
+      const there = labels.get(zone) ?? inZone(tags, zone);
+      labels.set(zone, there);
+      if (namedSubnet !== "" && takes(leaf, { ...there, [SUBNET_LABEL]: namedSubnet })) {
+        served.add(namedSubnet);
+      } else if (namedSubnet === "" && takes(leaf, there)) {
+        const subnet = boundTo(leaf);
+        if (subnet === "") {
+          count(free, zone);
+        } else {
+          served.add(subnet);
+        }
+      }
+    }
+  }
+  const waiting = new Map<string, number>();
+  for (const { zone } of subnets.filter(({ id }) => !served.has(id))) {
+    count(waiting, zone);
+  }
+  return { free, waiting };
 }
 
 /**
@@ -82,13 +99,9 @@ export function takes(leaf: LeafState, tags: Labels): boolean {
   return leaf.groups.every(({ kind, assignment }) => kind === "group" && matchesAssignment(tags, assignment));
 }
 
-/** The labels as they would be on a host of the zone and the subnet that the leaf names. */
-function relabelled(tags: Labels, { zone, namedSubnet }: LeafState): Labels {
-  return {
-    ...tags,
-    ...(zone === "" ? {} : Object.fromEntries(ZONE_LABELS.map((label) => [label, zone]))),
-    ...(namedSubnet === "" ? {} : { [SUBNET_LABEL]: namedSubnet }),
-  };
+/** The labels as they would be on a host of the zone, "" for its own. */
+function inZone(tags: Labels, zone: string): Labels {
+  return zone === "" ? tags : { ...tags, ...Object.fromEntries(ZONE_LABELS.map((label) => [label, zone])) };
 }
 
 function count(counts: Map<string, number>, key: string): void {
