@@ -109,13 +109,13 @@ export class RouteReporter implements RoutesView {
   }
 
   notReady(): readonly string[] {
-    const { controller } = this.#options;
+    const { controller, state } = this.#options;
     const pass = controller.lastPass();
-    if (pass === undefined) {
-      return ["no pass has ended yet"];
+    if (state.snapshot() === undefined) {
+      return [`the VPC was not read yet${pass?.error === undefined ? "" : `: ${pass.error}`}`];
     }
     return controller.failures >= TOLERATED_FAILURES
-      ? [`${controller.failures} passes in a row failed, the last one with: ${pass.error ?? "no message"}`]
+      ? [`${controller.failures} passes in a row failed, the last one with: ${pass?.error ?? "no message"}`]
       : [];
   }
 

@@ -14,7 +14,7 @@ export interface RouteWriterOptions {
   readonly clock: Clock;
   /** One bucket of this size per EC2 action. */
   readonly bucket: TokenBucketOptions;
-  /** Bulk writes in flight at once; failover has as many again of its own. */
+  /** Bulk writes in flight at once; failover has three times as many of its own. */
   readonly concurrency: number;
   /** Called before every attempt; throws when we may not write any more (we no longer lead, we shut down). */
   readonly mayWrite: () => void;
@@ -29,6 +29,9 @@ interface Job {
   readonly settle: (result: WriteResult) => void;
 }
 
+/** A failover is short and urgent: a node's routes in all tables shall go out in one wave. The token bucket bounds it. */
+const URGENT_FACTOR = 3;
+
 const SUPERSEDED = new NetworkError(
   "conflict",
   "WRITE_SUPERSEDED",
@@ -41,7 +44,7 @@ const SUPERSEDED = new NetworkError(
  *
  *     pass ──► bulk queue ────► 8 slots ──► token (leaves 20) ─┐
  *                                                              ├─► EC2
- *     failover ──► urgent queue ► 8 slots ──► token (any) ─────┘
+ *     failover ──► urgent queue ► 24 slots ─► token (any) ─────┘
  */
 export class RouteWriter {
   readonly #options: RouteWriterOptions;
@@ -104,7 +107,7 @@ export class RouteWriter {
     const { concurrency } = this.#options;
     for (;;) {
       const job =
-        (this.#urgentActive < concurrency ? this.#next(this.#urgent) : undefined) ??
+        (this.#urgentActive < URGENT_FACTOR * concurrency ? this.#next(this.#urgent) : undefined) ??
         (this.#bulkActive < concurrency && this.#urgent.length === 0 ? this.#next(this.#bulk) : undefined);
       if (job === undefined) {
         return;
