@@ -38,8 +38,8 @@ export interface ScaleOptions {
  *          ▲ REST over a unix socket
  *     this process
  *
- * The VPC lies in 127/8, so that nodes answer ICMP. Three zones with a subnet for nodes and one for load balancers each; these six subnets have route tables of
- * their own, which carry the cluster's tag, and the main table does not. Latencies and the lag of Describe are those of `AWS_SETTINGS`; nothing is throttled.
+ * The VPC lies in 127/8, so that nodes answer ICMP. Three zones with a subnet for nodes and two route tables each, one of them for a subnet to come; these six
+ * carry the cluster's tag, and the main table does not. Latencies and the lag of Describe are those of `AWS_SETTINGS`; nothing is throttled.
  */
 export class ScaleWorld {
   readonly region: SimulatedRegion;
@@ -204,9 +204,8 @@ function buildRegion(clock: SystemClock, nodes: number): SimulatedRegion {
   const tags = { [CLUSTER_TAG]: "owned" };
   const nodeSubnets = ZONES.map((zone, index) => {
     const nodesIn = region.addSubnet(`${REGION}${zone}`, parseCidr(`127.16.${index * 16}.0/20`)).id;
-    const balancersIn = region.addSubnet(`${REGION}${zone}`, parseCidr(`127.16.${192 + index}.0/24`)).id;
     region.addRouteTable({ subnetIds: [nodesIn], tags });
-    region.addRouteTable({ subnetIds: [balancersIn], tags });
+    region.addRouteTable({ tags });
     return nodesIn;
   });
   for (let index = 0; index < nodes; index += 1) {
