@@ -110,7 +110,7 @@ function detailsOf(error: NetworkError, subject: Subject): unknown {
 /** The original's "exists" error: `Object` is what stands in the way, an address as text, a host as an object. */
 function existsDetails(error: NetworkError, subject: Subject): unknown {
   const { name, address, ip } = error.details;
-  const attributes = Object.entries({ name, ip }).filter(([, value]) => value !== undefined);
+  const attributes = Object.entries({ name, IP: ip }).filter(([, value]) => value !== undefined);
   return {
     Type: subject.resourceType ?? error.code.slice(0, -"_EXISTS".length).toLowerCase(),
     Attributes: attributes.map(([key, value]) => `${key}=${String(value)}`),

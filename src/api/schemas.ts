@@ -11,15 +11,18 @@ const optionalText = z
 
 const labels = z.record(z.string(), z.string());
 
-/** An integer of JSON, or of a form as digits. */
+/** An integer of JSON, or of a form as digits; an empty text is absence, as 0 is. */
 const port = z
-  .union([
-    z.int(),
-    z
-      .string()
-      .regex(/^\d{1,5}$/, "expected a port number")
-      .transform(Number),
-  ])
+  .union(
+    [
+      z.int(),
+      z
+        .string()
+        .regex(/^\d{0,5}$/)
+        .transform(Number),
+    ],
+    { error: "expected a port number" },
+  )
   .pipe(z.int().min(0).max(65_535));
 
 /** `POST /hosts`. */
