@@ -39,6 +39,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
   REQUEST_URI_TOO_LONG: 414,
   REQUEST_TYPE_UNSUPPORTED: 415,
   REQUESTS_TOO_MANY: 429,
+  // The server's own trouble, for now: no client shall take it for a full network.
+  STORE_FULL: 503,
 };
 
 /** Where the original's `details` is a text that its clients compare. */
