@@ -129,7 +129,7 @@ async function measure(setting: Setting): Promise<readonly Kill[]> {
     const kills: Kill[] = [];
     // The first kills gather a group's routes on one node.
     for (let round = 0; kills.length < setting.kills && round < setting.kills + 30; round += 1) {
-      const outcome = await kill(lab, await victim(lab, controller, setting.routes), () => true);
+      const outcome = await kill(lab, await victim(lab, controller, () => true, setting.routes), () => true);
       if (setting.routes === undefined || outcome.routes === setting.routes) {
         kills.push(outcome);
       }
@@ -170,7 +170,7 @@ async function measureBulk(kills: number, writeMs: number): Promise<readonly Kil
         30_000,
         5,
       );
-      outcomes.push(await kill(lab, await victim(lab, controller), standing));
+      outcomes.push(await kill(lab, await victim(lab, controller, standing), standing));
       await controller.stop();
     }
     return outcomes;
@@ -215,11 +215,18 @@ async function kill(
   return { routes, outageMs };
 }
 
-/** A gateway at random: of those with the most prefixes when a number of routes is asked for. */
-async function victim(lab: MotoLab, controller: LabController, routes?: number): Promise<LabInstance> {
+/** A gateway of a destination that counts, at random: of those with the most prefixes when a number of routes is asked for. */
+async function victim(
+  lab: MotoLab,
+  controller: LabController,
+  counts: (destination: string) => boolean,
+  routes?: number,
+): Promise<LabInstance> {
   const { nodes } = await controller.client.health();
   const most = Math.max(...nodes.map(({ gatewayOf }) => gatewayOf.length));
-  const holders = nodes.filter(({ gatewayOf }) => gatewayOf.length >= (routes === undefined ? 1 : most));
+  const holders = nodes.filter(
+    ({ gatewayOf }) => gatewayOf.some(counts) && gatewayOf.length >= (routes === undefined ? 1 : most),
+  );
   const chosen = holders[Math.floor(Math.random() * holders.length)];
   const node = lab.instances.find(({ name }) => name === chosen?.host);
   if (node === undefined) {

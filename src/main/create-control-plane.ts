@@ -148,6 +148,7 @@ export async function createControlPlane(
         ...serviceRange,
         ...seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
       ]);
+      addressing.setSubnets(seen.subnets);
       await hosts.reconcile(seen, abort);
     },
     tables: tableSelector(config.routeTables),

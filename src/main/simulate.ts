@@ -34,7 +34,7 @@ export interface SimulationSurroundings {
   /** Instead of those that the options name. */
   readonly scenario?: Scenario;
   readonly topology?: (cluster: SimulatedCluster) => unknown;
-  /** Subnets of each zone (default 1). A group serves one subnet: the topology must have groups for each. */
+  /** Subnets of each zone (default 1). A group serves one subnet, so a zone needs as many groups. */
   readonly subnetsPerZone?: number;
 }
 
@@ -80,7 +80,9 @@ export async function simulate(
     control: new ControllerUnderTest(clock, cluster, surroundings),
     random,
     seed,
-    topology: surroundings.topology?.(cluster) ?? readTopology(options.topology, region, zones, nodes),
+    topology:
+      surroundings.topology?.(cluster) ??
+      readTopology(options.topology, region, zones, nodes, subnetsPerZone),
     pods,
     scenario,
     onEvent: view,
@@ -207,10 +209,11 @@ function readTopology(
   region: string,
   zones: readonly string[],
   nodes: number,
+  subnetsPerZone: number,
 ): unknown {
   if (file === undefined) {
     const perZone = Math.floor(nodes / zones.length / NODES_PER_GROUP);
-    const groupsPerZone = Math.max(1, Math.min(MAX_GROUPS_PER_ZONE, perZone));
+    const groupsPerZone = Math.max(subnetsPerZone, Math.min(MAX_GROUPS_PER_ZONE, perZone));
     return awsTopology({ region, zones, groupsPerZone });
   }
   try {

@@ -13,6 +13,7 @@ import {
 } from "../core/ipam/hosts.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
 import { planRelease } from "../core/ipam/release.ts";
+import type { KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
   viewAddresses,
@@ -89,6 +90,7 @@ export class AddressingService {
   #current: Addressing;
   /** The state may lack what the store has: read all before the next decision. */
   #isStale = false;
+  #subnets: readonly KnownSubnet[] = [];
   #reserved: readonly { readonly cidr: Cidr; readonly what: string }[] = [];
 
   private constructor({ store, clock, log, prefix }: AddressingOptions, current: Addressing) {
@@ -131,6 +133,15 @@ export class AddressingService {
   /** Ranges that no network of a later update may overlap: CIDRs of the VPC, the service range. Stored networks are not checked. */
   setReserved(list: readonly { readonly cidr: Cidr; readonly what: string }[]): void {
     this.#reserved = list;
+  }
+
+  /**
+   * The subnets that hosts may come from, with and without hosts: for each that has no host yet a leaf is kept (`bindableLeaves`). Empty off AWS. Not stored;
+   * it moves nobody, and counts from the next placement on.
+   */
+  setSubnets(list: readonly KnownSubnet[]): void {
+    this.#subnets = list.map(({ id, zone }) => ({ id, zone }));
+    this.#current.state.subnets = this.#subnets;
   }
 
   /** All hosts in the order of their registration, with the topology's revision. */
@@ -361,6 +372,7 @@ export class AddressingService {
   async #reload(signal: AbortSignal): Promise<ReadonlyMap<string, StoreEntry>> {
     const { addressing, entries } = await loadAddressing(this.#store, this.#keys, signal);
     this.#current = addressing;
+    addressing.state.subnets = this.#subnets;
     this.#isStale = false;
     for (const what of ["topology", "hosts", "blocks"] as const) {
       this.#notify(what);

@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 
 import type { SimulatedCluster } from "../../src/adapters/simulation/simulated-cluster.ts";
 import { builtInScenarios, parseScenario, type Scenario } from "../../src/config/scenario.ts";
+import { parseCidr } from "../../src/core/net/cidr.ts";
+import { awsTopology } from "../../src/core/topology/aws-topology.ts";
 import type { SimulationSummary } from "../../src/core/views/simulation-views.ts";
 import { simulate, type SimulationSurroundings } from "../../src/main/simulate.ts";
-import { topologyBySubnet } from "../support/simulated-cluster.ts";
 
 type Options = Parameters<typeof simulate>[0];
 
@@ -165,12 +166,24 @@ describe("a simulation", () => {
   });
 
   it("serves several subnets of a zone, each by groups of its own", async () => {
-    const { summary } = await run(
-      { nodes: 36, pods: 108 },
-      { subnetsPerZone: 2, topology: (cluster) => topologyBySubnet(cluster, 2) },
-    );
+    const { summary } = await run({ nodes: 36, pods: 108 }, { subnetsPerZone: 2 });
 
     expect(summary.problems).toEqual([]);
     expect(summary.groups).toBe(12);
+  });
+
+  it("spreads over all groups of a zone, but for one that is kept for each subnet without nodes", async () => {
+    const groupsUsed = async (more: readonly string[]) => {
+      const topology = (cluster: SimulatedCluster) => {
+        more.forEach((zone, index) => cluster.region.addSubnet(zone, parseCidr(`10.0.${index + 100}.0/24`)));
+        return awsTopology({ region: "us-west-2", zones: cluster.zones(), groupsPerZone: 4 });
+      };
+      const { summary } = await run({ nodes: 24, pods: 48, scenario: "steady" }, { topology });
+      expect(summary.problems).toEqual([]);
+      return summary.groups;
+    };
+
+    expect(await groupsUsed([])).toBe(12);
+    expect(await groupsUsed(["us-west-2a", "us-west-2a", "us-west-2c"])).toBe(9);
   });
 });

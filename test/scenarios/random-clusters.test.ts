@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 
 import { parseScenario, type Scenario } from "../../src/config/scenario.ts";
+import { awsTopology } from "../../src/core/topology/aws-topology.ts";
 import { simulate } from "../../src/main/simulate.ts";
-import { topologyBySubnet } from "../support/simulated-cluster.ts";
 
 const target = fc.constantFrom("random", "{ gateway-of: random }", "{ zone: random }");
 const trouble = fc.oneof(
@@ -62,7 +62,7 @@ const runs = fc.record({
   nodes: fc.integer({ min: 12, max: 40 }),
   podsPerNode: fc.integer({ min: 1, max: 6 }),
   subnetsPerZone: fc.integer({ min: 1, max: 2 }),
-  groupsPerSubnet: fc.integer({ min: 1, max: 3 }),
+  moreGroups: fc.integer({ min: 0, max: 4 }),
   steps: fc.array(fc.record({ gapMs: fc.constantFrom(1, 150, 700, 3_000, 20_000, 70_000), text: trouble }), {
     minLength: 1,
     maxLength: 6,
@@ -76,14 +76,19 @@ it(
   { timeout: 120_000 },
   async () => {
     await fc.assert(
-      fc.asyncProperty(runs, async ({ seed, nodes, podsPerNode, subnetsPerZone, groupsPerSubnet, steps }) => {
+      fc.asyncProperty(runs, async ({ seed, nodes, podsPerNode, subnetsPerZone, moreGroups, steps }) => {
         const { summary } = await simulate(
           { seed, nodes, pods: nodes * podsPerNode },
           {
             ...silent,
             scenario: scenarioOf(steps),
             subnetsPerZone,
-            topology: (cluster) => topologyBySubnet(cluster, groupsPerSubnet),
+            topology: (cluster) =>
+              awsTopology({
+                region: "us-west-2",
+                zones: cluster.zones(),
+                groupsPerZone: subnetsPerZone + moreGroups,
+              }),
           },
         );
 

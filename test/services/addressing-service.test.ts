@@ -469,6 +469,30 @@ describe("AddressingService with hosts", () => {
     });
   });
 
+  it("keeps a group for each subnet that it was told of, after a topology update and a lost compare too", async () => {
+    const { service, store } = await started();
+    const map = [{ name: "a", assignment: { "topology.kubernetes.io/zone": "a" }, groups: [{}, {}, {}, {}] }];
+    const inSubnet = (name: string, last: number, subnet: string) => ({
+      ...hostIn("a", name, last),
+      tags: { "topology.kubernetes.io/zone": "a", "romana.io/subnet-id": subnet },
+    });
+    const groupsInUse = () =>
+      new Set(service.hosts().hosts.flatMap(({ groups }) => groups.map(({ cidr }) => cidr)));
+    service.setSubnets(["s1", "s2", "s3"].map((id) => ({ id, zone: "a" })));
+
+    await service.updateTopology({ ...twoZones, topologies: [{ networks: ["pods"], map }] }, signal);
+    store.failNext(async () => ({ ok: false, revision: 0, failed: [] }));
+    await service.addHosts(
+      [11, 12, 13, 14].map((last) => inSubnet(`h${last}`, last, "s1")),
+      signal,
+    );
+    expect(groupsInUse().size).toBe(2);
+
+    service.setSubnets([]);
+    await service.addHost(inSubnet("h15", 15, "s1"), signal);
+    expect(groupsInUse().size).toBe(3);
+  });
+
   it("shows the view that routes are planned from", async () => {
     const { service } = await started();
     await service.allocate(pod("p1"), signal);

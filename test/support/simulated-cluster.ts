@@ -36,18 +36,3 @@ export function createRoutedCluster(nodes = 6, seed = 1) {
   const namesIn = (zone: string) => inZone(zone).map(({ name }) => name);
   return { clock, cluster, zones: ZONES, namesIn };
 }
-
-/** One network, and for each subnet of nodes so many groups that take its nodes alone. */
-export function topologyBySubnet(cluster: SimulatedCluster, groupsPerSubnet: number): object {
-  const subnetIds = [...new Set([...cluster.nodes.values()].map(({ subnetId }) => subnetId))];
-  const groupsOf = (subnetId: string) =>
-    Array.from({ length: groupsPerSubnet }, (_, index) => ({
-      name: `${subnetId}-${index + 1}`,
-      assignment: { "romana.io/subnet-id": subnetId },
-      groups: [],
-    }));
-  return {
-    networks: [{ name: "pods", cidr: PODS, block_mask: 29 }],
-    topologies: [{ networks: ["pods"], map: subnetIds.map((id) => ({ name: id, groups: groupsOf(id) })) }],
-  };
-}

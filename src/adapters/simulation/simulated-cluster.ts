@@ -102,7 +102,7 @@ export class SimulatedCluster {
     for (let index = 0; index < options.nodes; index += 1) {
       this.addNode(zones[index % zones.length] ?? firstZone, true);
     }
-    this.#addStrangers(firstZone);
+    this.#addStrangers(firstZone, `${options.region}z`);
   }
 
   zones(): readonly string[] {
@@ -245,10 +245,11 @@ export class SimulatedCluster {
     return lines.toSorted();
   }
 
-  #addStrangers(zone: string): void {
+  /** The database stands in a zone without nodes: Romana would keep a group for each subnet of a zone with nodes. */
+  #addStrangers(zone: string, dataZone: string): void {
     const [subnetId = ""] = this.#subnets.get(zone) ?? [];
     const vpn = this.region.launch({ subnetId, tags: { Name: "vpn" }, sourceDestCheck: false });
-    const dataSubnet = this.region.addSubnet(zone, subnetCidr(MAX_SUBNETS));
+    const dataSubnet = this.region.addSubnet(dataZone, subnetCidr(MAX_SUBNETS));
     this.region.launch({ subnetId: dataSubnet.id, tags: { Name: "database" } });
     const data = this.region.addRouteTable({ subnetIds: [dataSubnet.id], tags: { Name: "data" } });
     for (const table of [...this.tables.values(), data]) {

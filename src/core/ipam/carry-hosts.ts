@@ -9,6 +9,7 @@ import {
 } from "./placement.ts";
 import type { HostGroup, HostRecord } from "./records.ts";
 import { networkAt, poolAt, SUBNET_LABEL, type HostState, type IpamState, type LeafState } from "./state.ts";
+import { bySubnetInTurns } from "./subnet-room.ts";
 
 /** A host of the document: what its first entry says, and every entry, at most one per element of `topologies`. */
 export interface ListedHost {
@@ -30,7 +31,7 @@ interface CarriedHost {
 
 /**
  * The hosts under the topology of `fresh`, in the order of their registration. `needed`: the leaves that hold a host's addresses. First those that have no choice are
- * placed (addresses in use, then the document's word, then the leaf in which they are), then the others as new hosts are. What forbids it goes to `problems`.
+ * placed (addresses in use, then the document's word, then the leaf in which they are), then the others as new hosts of one batch are. What forbids it goes to `problems`.
  */
 export function carryHosts(
   state: IpamState,
@@ -44,9 +45,15 @@ export function carryHosts(
     ...keptHosts(state, fresh, listed, needed, problems),
     ...newHosts(state, fresh, listed, problems),
   ];
-  const steps = [stayWithAddresses, followDocument, stayInLeaf, placeAnew];
-  for (const step of steps) {
-    for (const host of hosts) {
+  const inTurns = bySubnetInTurns(hosts.map((host) => ({ host, tags: host.record.tags }))).map(
+    ({ host }) => host,
+  );
+  const steps = [
+    ...[stayWithAddresses, followDocument, stayInLeaf].map((step) => ({ step, order: hosts })),
+    { step: placeAnew, order: inTurns },
+  ];
+  for (const { step, order } of steps) {
+    for (const host of order) {
       for (const entry of fresh.topology.entries.keys()) {
         const groups = host.groups.has(entry) ? undefined : step(draft, host, entry, problems);
         if (groups !== undefined) {

@@ -64,7 +64,7 @@ export function commit(state: IpamState, changes: readonly Change[]): void {
         putBlackouts(state, change.blackouts);
         break;
       case "replace":
-        Object.assign(state, buildState(change.records));
+        Object.assign(state, buildState(change.records), { subnets: state.subnets });
         break;
     }
   }
@@ -323,7 +323,7 @@ function putHost(state: IpamState, record: HostRecord): void {
     }
     placements.set(network, pool);
     pool.leaf.hosts.add(host);
-    if (!pool.leaf.namesSubnet && pool.leaf.subnet === "") {
+    if (pool.leaf.namedSubnet === "" && pool.leaf.subnet === "") {
       pool.leaf.subnet = group.subnet;
     }
   }

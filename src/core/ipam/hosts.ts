@@ -14,6 +14,7 @@ import {
 import type { HostRecord } from "./records.ts";
 import { releaseBlocks } from "./release.ts";
 import type { HostState, IpamState } from "./state.ts";
+import { bySubnetInTurns } from "./subnet-room.ts";
 
 /** Port of a host's agent when none is given (the original's). */
 export const DEFAULT_AGENT_PORT = 9604;
@@ -61,14 +62,15 @@ export function planHost(state: IpamState, host: NewHost): readonly Change[] {
 
 /**
  * Registers the hosts that somebody learned of. One that exists under the same name and address keeps its origin and labels of its own, and gets the
- * labels given here; so the same list a second time changes nothing. Throws `HOST_INVALID`.
+ * labels given here; so the same list a second time changes nothing. New hosts are placed after those that exist, one of each zone and subnet by turns, so that each
+ * subnet binds its share of the leaves; outcomes and order of registration are as listed. Throws `HOST_INVALID`.
  */
 export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPlan {
   const draft = createDraft(state);
   const changes: Change[] = [];
+  const added: NewHost[] = [];
   const names = new Set<string>();
   const addresses = new Set<string>();
-  let { sequence } = state;
   const outcomes = hosts.map((host): HostOutcome => {
     const { name } = host;
     checkHostName(host);
@@ -81,8 +83,7 @@ export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPla
       return { name, outcome: "conflict", reason };
     }
     if (known === undefined) {
-      changes.push({ kind: "put-host", host: newRecord(draft, host, sequence) });
-      sequence += 1;
+      added.push(host);
       return { name, outcome: "added", reason: "" };
     }
     const tags = { ...known.record.tags, ...host.tags };
@@ -92,7 +93,7 @@ export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPla
     changes.push({ kind: "put-host", host: replaceHost(draft, known, tags) });
     return { name, outcome: "updated", reason: "" };
   });
-  return { outcomes, changes };
+  return { outcomes, changes: [...changes, ...placeAll(draft, added, state.sequence)] };
 }
 
 /**
@@ -163,6 +164,15 @@ function conflictOf(state: IpamState, { name, ip }: NewHost): string | undefined
   return other !== undefined && known === undefined
     ? `host ${other.record.name} has address ${ip}`
     : undefined;
+}
+
+/** Places new hosts by turns; the changes come in the order of the list. */
+function placeAll(draft: PlacementDraft, hosts: readonly NewHost[], sequence: number): readonly Change[] {
+  const numbered = hosts.map((host, index) => ({ host, tags: host.tags ?? {}, sequence: sequence + index }));
+  return bySubnetInTurns(numbered)
+    .map((item) => newRecord(draft, item.host, item.sequence))
+    .toSorted((a, b) => a.sequence - b.sequence)
+    .map((host) => ({ kind: "put-host", host }));
 }
 
 function newRecord(draft: PlacementDraft, host: NewHost, sequence: number): HostRecord {

@@ -1,7 +1,8 @@
-import { explainPlacement, matchesAssignment, placeHost } from "../topology/place-host.ts";
+import { explainPlacement, placeHost } from "../topology/place-host.ts";
 import type { Change } from "./change.ts";
 import type { HostGroup, HostRecord } from "./records.ts";
 import { SUBNET_LABEL, type BlockState, type HostState, type IpamState, type LeafState } from "./state.ts";
+import { bindableLeaves, takes } from "./subnet-room.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -19,7 +20,7 @@ export function createDraft(state: IpamState): PlacementDraft {
 /** Counts a host of the given subnet ("" for none) in; a leaf that is bound to none is bound to it. Returns the host's groups there. */
 export function joinLeaf(draft: PlacementDraft, leaf: LeafState, subnet: string): readonly HostGroup[] {
   const view = viewOf(draft, leaf);
-  const bound = leaf.namesSubnet ? "" : view.subnet || subnet;
+  const bound = leaf.namedSubnet === "" ? view.subnet || subnet : "";
   draft.leaves.set(leaf, { hosts: view.hosts + 1, subnet: bound });
   const own = bound === subnet ? subnet : "";
   return leaf.pools.map(({ network, group }) => ({
@@ -37,23 +38,25 @@ export function leaveLeaf(draft: PlacementDraft, leaf: LeafState): void {
 
 /** True when the leaf takes hosts, the labels satisfy its assignment and those above it, and it is not bound to another subnet. */
 export function fitsLeaf(draft: PlacementDraft, leaf: LeafState, tags: Labels): boolean {
-  return (
-    leaf.groups.every(({ kind, assignment }) => kind === "group" && matchesAssignment(tags, assignment)) &&
-    isOpen(draft, leaf, tags)
-  );
+  return takes(leaf, tags) && isOpen(draft, leaf, tags);
 }
 
-/** The groups that a new host gets in one entry of the topology, and counts it in there; empty when no group takes it. */
+/**
+ * The groups that a new host gets in one entry of the topology, and counts it in there; empty when no group takes it. Each entry by itself: of the leaves that
+ * match, are bound to its subnet, or may be bound to it (`bindableLeaves`), the one with the fewest hosts. A host without the label of a subnet binds nothing, and goes to
+ * any unbound one.
+ */
 export function placeInEntry(draft: PlacementDraft, entry: number, tags: Labels): readonly HostGroup[] {
   const { state } = draft;
   const root = state.topology.entries[entry]?.networks[0]?.root;
   const leafOf = (group: LeafState["groups"][number]): LeafState | undefined => state.leafOfGroup.get(group);
+  const mayJoin = joinable(draft, entry, tags);
   const place =
     root === undefined
       ? undefined
       : placeHost(root, tags, {
           load: (group) => hostsIn(draft, leafOf(group)),
-          eligible: (group) => isOpen(draft, leafOf(group), tags),
+          eligible: (group) => mayJoin(leafOf(group)),
         });
   const leaf = place === undefined ? undefined : leafOf(place.leaf);
   return leaf === undefined ? [] : joinLeaf(draft, leaf, tags[SUBNET_LABEL] ?? "");
@@ -71,6 +74,7 @@ export function placeEverywhere(draft: PlacementDraft, tags: Labels): readonly H
  *     ---------------  --------------------  -------------------  ---------------------------------
  *     no                                                          placed if a leaf takes it
  *     yes              yes                                        stays
+ *     yes              yes, and binds it   no                     stays, or leaves where placement would not bind it
  *     yes              no                    yes                  stays, misplaced
  *     yes              no                    no                   leaves; placed if a leaf takes it
  *
@@ -93,11 +97,13 @@ export function replaceHost(
       return isListed ? [] : placeInEntry(draft, entry, tags);
     }
     const before = groupsIn(host, leaf);
-    if (isListed || fitsLeaf(draft, leaf, tags)) {
+    const hasAddresses = hasBlocks(host, leaf, without);
+    const fits = isListed || fitsLeaf(draft, leaf, tags);
+    if (fits && (isListed || hasAddresses || joinable(draft, entry, tags)(leaf))) {
       leaveLeaf(draft, leaf);
       return joinLeaf(draft, leaf, subnet);
     }
-    if (hasBlocks(host, leaf, without)) {
+    if (hasAddresses) {
       misplaced = true;
       return before;
     }
@@ -124,10 +130,17 @@ export function adoptUnplaced(draft: PlacementDraft, except: string): readonly C
 /** Why the host is in no group, network by network. */
 export function explainUnplaced(state: IpamState, tags: Labels): string {
   const draft = createDraft(state);
-  const reasons = state.topology.entries.flatMap(({ networks: [carved] }) =>
+  const reasons = state.topology.entries.flatMap(({ networks: [carved] }, entry) =>
     carved === undefined
       ? []
-      : [explainPlacement(carved.root, tags, (group) => isOpen(draft, state.leafOfGroup.get(group), tags))],
+      : [
+          explainPlacement(
+            carved.root,
+            tags,
+            (group) => isOpen(draft, state.leafOfGroup.get(group), tags),
+            closedBy(state, entry, tags),
+          ),
+        ],
   );
   return reasons.length === 0 ? "there are no networks; set a topology" : reasons.join("; ");
 }
@@ -135,6 +148,17 @@ export function explainUnplaced(state: IpamState, tags: Labels): string {
 /** The leaves that the host is in, by entry. */
 export function leavesOfHost(host: HostState): ReadonlyMap<number, LeafState> {
   return new Map([...host.placements.values()].map(({ leaf }) => [leaf.entry, leaf]));
+}
+
+/** Why leaves that match the host are closed to it, and the way out. */
+function closedBy(state: IpamState, entry: number, tags: Labels): string {
+  if (tags[SUBNET_LABEL] === undefined) {
+    return `bound to subnets, and the host has no label ${SUBNET_LABEL}`;
+  }
+  const matching = (state.leaves[entry] ?? []).filter((leaf) => takes(leaf, tags));
+  const others = new Set(matching.map(({ subnet }) => subnet)).size;
+  const subnets = others === 1 ? "another subnet" : `${others} other subnets`;
+  return `bound to ${subnets}, and a group serves one; more groups are needed, at least one per subnet`;
 }
 
 function groupsIn(host: HostState, leaf: LeafState): readonly HostGroup[] {
@@ -146,9 +170,25 @@ function hasBlocks(host: HostState, leaf: LeafState, without: BlockState | undef
   return [...host.blocks].some((block) => block !== without && block.pool.leaf === leaf);
 }
 
+/** Which leaves of an entry, of those that match the labels, a host may join that is not in one: bound to its subnet, or bindable to it. */
+function joinable(
+  draft: PlacementDraft,
+  entry: number,
+  tags: Labels,
+): (leaf: LeafState | undefined) => boolean {
+  const { subnets, leaves } = draft.state;
+  const boundTo = (leaf: LeafState): string => viewOf(draft, leaf).subnet;
+  const isFree = (leaf: LeafState): boolean => leaf.namedSubnet === "" && boundTo(leaf) === "";
+  const mayBind =
+    subnets.length === 0 || (tags[SUBNET_LABEL] ?? "") === ""
+      ? () => true
+      : bindableLeaves({ leaves: leaves[entry] ?? [], subnets, boundTo }, tags);
+  return (leaf) => leaf !== undefined && isOpen(draft, leaf, tags) && (!isFree(leaf) || mayBind(leaf));
+}
+
 /** A leaf that is bound to a subnet takes only hosts of it. */
 function isOpen(draft: PlacementDraft, leaf: LeafState | undefined, tags: Labels): boolean {
-  if (leaf === undefined || leaf.namesSubnet) {
+  if (leaf === undefined || leaf.namedSubnet !== "") {
     return leaf !== undefined;
   }
   const { subnet } = viewOf(draft, leaf);

@@ -1,4 +1,5 @@
 import { rangeOf } from "../net/cidr.ts";
+import { ZONE_LABELS } from "../topology/place-host.ts";
 import type { CarvedNetwork, Group, Network } from "../topology/topology.ts";
 import { groupAt, leafPlacesOf, parentsOf } from "../topology/walk-groups.ts";
 import type { AddressSet } from "./address-set.ts";
@@ -7,6 +8,13 @@ import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./rec
 
 /** The label of a host and the assignment key of a group that name an EC2 subnet (decision 7). */
 export const SUBNET_LABEL = "romana.io/subnet-id";
+
+/** A subnet of the VPC, whether it has hosts or not. */
+export interface KnownSubnet {
+  readonly id: string;
+  /** Full name, `us-west-2a`. */
+  readonly zone: string;
+}
 
 /**
  * Everything about blocks and addresses, indexed. Decisions (`plan…`) read it and alter nothing; `commit` alone changes it, in place, because a new
@@ -34,6 +42,8 @@ export interface IpamState {
   readonly hosts: Map<string, HostState>;
   readonly hostsByIp: Map<string, HostState[]>;
   readonly names: Map<string, Allocation>;
+  /** For which placement keeps leaves (`subnet-room.ts`). Whoever looks at the cloud sets it; it is not stored, and no change touches it. */
+  subnets: readonly KnownSubnet[];
   /** Allocations and releases so far, from 0. */
   revision: number;
   /** The next number of `HostRecord.sequence` and `BlockRecord.sequence`. */
@@ -82,8 +92,10 @@ export interface LeafState {
   /** One per network of the entry, in its order. */
   readonly pools: readonly Pool[];
   readonly hosts: Set<HostState>;
-  /** The document names the subnet here or above: hosts bind nothing. */
-  readonly namesSubnet: boolean;
+  /** The zone that the document names here or above, "" for none. */
+  readonly zone: string;
+  /** The subnet that the document names here or above, "" for none; where it names one, hosts bind nothing. */
+  readonly namedSubnet: string;
   /** The subnet that the leaf is bound to while it has hosts, "" for none. */
   subnet: string;
 }
@@ -173,6 +185,7 @@ export function createState(
     hosts: new Map(),
     hostsByIp: new Map(),
     names: new Map(),
+    subnets: [],
     revision: base.total,
     sequence: 1,
   };
@@ -237,8 +250,16 @@ function createLeaves(
     leafPlacesOf(root).map(({ leaf: group, path }) => {
       const pools: Pool[] = [];
       const groups = [...parentsOf(root, path), group];
-      const namesSubnet = groups.some(({ assignment }) => assignment[SUBNET_LABEL] !== undefined);
-      const leaf = { entry, path, groups, pools, hosts: new Set<HostState>(), namesSubnet, subnet: "" };
+      const leaf: LeafState = {
+        entry,
+        path,
+        groups,
+        pools,
+        hosts: new Set(),
+        zone: labelNamed(groups, ZONE_LABELS),
+        namedSubnet: labelNamed(groups, [SUBNET_LABEL]),
+        subnet: "",
+      };
       for (const draft of drafts) {
         const pool = createPool(draft.network, leaf, groupAt(draft.network.root, path) ?? draft.network.root);
         pools.push(pool);
@@ -248,6 +269,11 @@ function createLeaves(
       return leaf;
     }),
   );
+}
+
+/** What the outermost of the groups that name one of the labels has for it, "" when none does. */
+function labelNamed(groups: readonly Group[], labels: readonly string[]): string {
+  return groups.flatMap(({ assignment }) => labels.flatMap((label) => assignment[label] ?? []))[0] ?? "";
 }
 
 /** A network whose pools are being collected. */

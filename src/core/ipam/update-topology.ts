@@ -31,6 +31,7 @@ export interface TopologyPlan {
 export function planTopology(state: IpamState, topology: Topology): TopologyPlan {
   const problems: string[] = [];
   const fresh = createState(topology);
+  fresh.subnets = state.subnets;
   const blocks = carryBlocks(state, fresh, problems);
   const hosts = carryHosts(state, fresh, listedHosts(topology.hosts), blocks.leaves, problems);
   const blackouts = carryBlackouts(state, fresh, problems);

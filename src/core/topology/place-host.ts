@@ -1,10 +1,13 @@
 import type { Group } from "./topology.ts";
 import type { LeafPlace } from "./walk-groups.ts";
 
+/** The labels that name a host's zone, today's and the former. */
+export const ZONE_LABELS = ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"] as const;
+
 /** Labels that mean the same, whichever of them a document or a host names (decision 7). */
 const SAME_LABEL: ReadonlyMap<string, string> = new Map([
-  ["topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"],
-  ["failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"],
+  [ZONE_LABELS[0], ZONE_LABELS[1]],
+  [ZONE_LABELS[1], ZONE_LABELS[0]],
   ["topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"],
   ["failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"],
 ]);
@@ -43,12 +46,13 @@ export function matchesAssignment(tags: Labels, assignment: Labels): boolean {
 
 /**
  * Why `placeHost` finds no leaf, in one sentence without a full stop: which labels are missing or differ and what the groups want, and
- * how many groups match but are closed to this host.
+ * how many groups match but are closed to this host, by what: `closedBy` in words.
  */
 export function explainPlacement(
   root: Group,
   tags: Labels,
   eligible: (leaf: Group) => boolean = () => true,
+  closedBy = "bound to another subnet",
 ): string {
   const wanted = new Map<string, Set<string>>();
   collectUnmet(root, tags, wanted);
@@ -64,7 +68,7 @@ export function explainPlacement(
   });
   if (matching.length > 0) {
     const match = matching.length === 1 ? "matches its labels but is" : "match its labels but are";
-    reasons.push(`${groupCount(matching.length)} ${match} closed to it (bound to another subnet)`);
+    reasons.push(`${groupCount(matching.length)} ${match} closed to it (${closedBy})`);
   }
   const why = reasons.length === 0 ? "it has no group that takes hosts" : reasons.join("; ");
   return `no group of network "${root.network}" takes the host: ${why}`;
@@ -108,7 +112,7 @@ function unmet(tags: Labels, assignment: Labels): readonly [string, string] | un
 }
 
 /** The label's value; where the host lacks it, that of the label that means the same. */
-function labelOf(tags: Labels, key: string): string | undefined {
+export function labelOf(tags: Labels, key: string): string | undefined {
   const same = SAME_LABEL.get(key);
   const name = same !== undefined && !Object.hasOwn(tags, key) ? same : key;
   return Object.hasOwn(tags, name) ? tags[name] : undefined;

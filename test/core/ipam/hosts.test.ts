@@ -167,7 +167,11 @@ describe("a leaf whose document names no subnet", () => {
     cluster.addHost("h4", subnet("s3"));
     cluster.addHost("h5");
     expect(cluster.hosts()).toEqual(["h1 10.0.0.0/17", "h2 10.0.128.0/17", "h3 10.0.0.0/17", "h4", "h5"]);
-    expect(viewHosts(cluster.state)[3]?.reason).toContain("bound to another subnet");
+    const reasons = viewHosts(cluster.state).map(({ reason }) => reason);
+    expect(reasons[3]).toContain(
+      "2 groups match its labels but are closed to it (bound to 2 other subnets, and a group serves one; more groups are needed, at least one per subnet)",
+    );
+    expect(reasons[4]).toContain("(bound to subnets, and the host has no label romana.io/subnet-id)");
 
     cluster.removeHost("h1");
     expect(cluster.groupsOf("h4")).toEqual([]);
