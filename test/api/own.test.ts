@@ -173,6 +173,23 @@ it("lists the addresses in use with their owners", async () => {
   ]);
 });
 
+it("lists addresses in their order, whatever the order in which they were taken", async () => {
+  const { app } = await serverWithOneHost();
+  for (const address of ["10.0.0.12", "10.0.0.100", "10.0.0.4", "10.0.0.5"]) {
+    const payload = { name: `pod-${address}`, host: "node-1", tenant: "t", address };
+    await app.inject({ method: "POST", url: "/address", payload });
+  }
+
+  const response = await app.inject("/addresses");
+
+  expect(response.json<{ address: string }[]>().map(({ address }) => address)).toEqual([
+    "10.0.0.4",
+    "10.0.0.5",
+    "10.0.0.12",
+    "10.0.0.100",
+  ]);
+});
+
 it("tells what the last topology update warned of", async () => {
   const { app } = await serverWithOneHost();
 
