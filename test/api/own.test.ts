@@ -88,6 +88,23 @@ it("finds a host whose name has the length that a name may have", async () => {
   expect(response.json()).toMatchObject({ name });
 });
 
+it("takes no host whose name no path can hold", async () => {
+  const { app, addressing } = await serverWithOneHost();
+  const post = (name: string) =>
+    app.inject({ method: "POST", url: "/hosts", payload: { name, ip: "192.168.0.2" } });
+
+  const longest = "é".repeat(1024);
+  const refused = await post(`${longest}é`);
+  const taken = await post(longest);
+  const removed = await app.inject({ method: "DELETE", url: `/hosts/${encodeURIComponent(longest)}` });
+
+  expect([refused.statusCode, taken.statusCode, removed.statusCode]).toEqual([400, 200, 200]);
+  expect(refused.json()).toMatchObject({
+    message: "the request is not valid: name: a name has at most 1024 characters",
+  });
+  expect(addressing.hosts().hosts.map(({ name }) => name)).toEqual(["node-1"]);
+});
+
 it("keeps blackouts", async () => {
   const { app } = await serverWithOneHost();
 
