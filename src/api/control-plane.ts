@@ -33,7 +33,7 @@ export interface BlockState {
 /** An address in use. */
 export interface AddressState {
   readonly name: string;
-  readonly address: string;
+  readonly address: Ipv4;
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;

@@ -39,6 +39,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
   REQUEST_URI_TOO_LONG: 414,
   REQUEST_TYPE_UNSUPPORTED: 415,
   REQUESTS_TOO_MANY: 429,
+  // The server's own trouble, for now: no client shall take it for a full network.
+  STORE_FULL: 503,
 };
 
 /** Where the original's `details` is a text that its clients compare. */
@@ -110,7 +112,7 @@ function detailsOf(error: NetworkError, subject: Subject): unknown {
 /** The original's "exists" error: `Object` is what stands in the way, an address as text, a host as an object. */
 function existsDetails(error: NetworkError, subject: Subject): unknown {
   const { name, address, ip } = error.details;
-  const attributes = Object.entries({ name, ip }).filter(([, value]) => value !== undefined);
+  const attributes = Object.entries({ name, IP: ip }).filter(([, value]) => value !== undefined);
   return {
     Type: subject.resourceType ?? error.code.slice(0, -"_EXISTS".length).toLowerCase(),
     Attributes: attributes.map(([key, value]) => `${key}=${String(value)}`),

@@ -20,7 +20,7 @@ export function readBodies(app: FastifyInstance): void {
       } else if (bodyFormat(request.headers["content-type"]) === "form") {
         done(null, readForm(text));
       } else {
-        void parseJson(request, text, done);
+        void parseJson(request, text, (error, value) => done(error && unreadable(text, error), value));
       }
     } catch (error) {
       done(error as Error, undefined);
@@ -43,6 +43,23 @@ export const requireAcceptable: onRequestHookHandler = (request, _reply, done) =
   }
   done();
 };
+
+/** Why the framework's parser, which tells no reason, refused a text: it is no JSON, or it has a key that would change a prototype. */
+function unreadable(text: string, cause: Error): NetworkError {
+  let reason = 'it has a key "__proto__", or "prototype" in a "constructor", which are not taken';
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    reason = (error as SyntaxError).message;
+  }
+  return new NetworkError(
+    "invalid",
+    "REQUEST_MALFORMED",
+    `the request's body cannot be read as JSON: ${reason}`,
+    {},
+    cause,
+  );
+}
 
 function readText(request: FastifyRequest, body: Buffer): string {
   if (body.length === 0) {

@@ -9,22 +9,32 @@ const optionalText = z
   .nullish()
   .transform((text) => text ?? undefined);
 
+/** Longest name in a path, in characters; a host's name in Kubernetes has up to 253. */
+export const maxNameLength = 1024;
+
 const labels = z.record(z.string(), z.string());
 
-/** An integer of JSON, or of a form as digits. */
+/** An integer of JSON, or of a form as digits; an empty text is absence, as 0 is. */
 const port = z
-  .union([
-    z.int(),
-    z
-      .string()
-      .regex(/^\d{1,5}$/, "expected a port number")
-      .transform(Number),
-  ])
+  .union(
+    [
+      z.int(),
+      z
+        .string()
+        .regex(/^\d{0,5}$/)
+        .transform(Number),
+    ],
+    { error: "expected a port number" },
+  )
   .pipe(z.int().min(0).max(65_535));
 
 /** `POST /hosts`. */
 export const hostBody = z.object({
-  name: optionalText,
+  name: z
+    .string()
+    .max(maxNameLength, `a name has at most ${maxNameLength} characters`)
+    .nullish()
+    .transform((text) => text ?? undefined),
   ip: optionalText,
   agent_port: port.nullish(),
   tags: labels.nullish(),

@@ -14,6 +14,7 @@ import { hostsResource } from "./resources/hosts.ts";
 import { networksResource } from "./resources/networks.ts";
 import { livenessResource, routesResource } from "./resources/routes.ts";
 import { topologyResource } from "./resources/topology.ts";
+import { maxNameLength } from "./schemas.ts";
 
 /** What a client can make the server spend. */
 export interface ServerLimits {
@@ -60,9 +61,6 @@ declare module "fastify" {
   }
 }
 
-/** Longest name in a path; a host name has up to 253 characters, three bytes each when all of them are escaped. */
-const maxParamLength = 1024;
-
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
 export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
   const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
@@ -73,7 +71,7 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     requestTimeout: 30_000,
     forceCloseConnections: "idle",
     exposeHeadRoutes: true,
-    routerOptions: { maxParamLength },
+    routerOptions: { maxParamLength: maxNameLength },
     frameworkErrors: (error, request, reply) => {
       failWith(log, error, request, reply);
     },

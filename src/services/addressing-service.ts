@@ -151,6 +151,7 @@ export class AddressingService {
 
   /** Throws `HOST_EXISTS` (conflict) and `HOST_INVALID`. A host that no group takes is kept, unplaced. */
   async addHost(host: NewHost, signal: AbortSignal): Promise<void> {
+    requireStorable("a host", "HOST_INVALID", host.name);
     await this.#change((state) => ({ changes: planHost(state, host), result: undefined }), signal);
   }
 
@@ -203,16 +204,7 @@ export class AddressingService {
 
   /** Gives an address to a name. Errors: see `planAllocation`; `ADDRESS_EXISTS` carries address, host, tenant, segment and name. */
   async allocate(request: AllocationRequest, signal: AbortSignal): Promise<Ipv4> {
-    if (/\p{Surrogate}/u.test(request.name)) {
-      throw new NetworkError(
-        "invalid",
-        "ADDRESS_NAME_INVALID",
-        "the name of an address must be well-formed text",
-        {
-          name: request.name,
-        },
-      );
-    }
+    requireStorable("an address", "ADDRESS_NAME_INVALID", request.name);
     return this.#change((state) => {
       const { address, changes } = planAllocation(state, request);
       return { changes, result: formatIpv4(address) };
@@ -417,5 +409,12 @@ export class AddressingService {
     for (const listener of this.#listeners) {
       listener(what);
     }
+  }
+}
+
+/** Names become keys of the store, which holds well-formed text only. */
+function requireStorable(what: string, code: string, name: string): void {
+  if (/\p{Surrogate}/u.test(name)) {
+    throw new NetworkError("invalid", code, `the name of ${what} must be well-formed text`, { name });
   }
 }

@@ -244,10 +244,12 @@ it("refuses a change that a web page of another site asks for, and lets it read"
   expect(addressing.hosts().hosts).toEqual([]);
 });
 
-it("answers 503 with Retry-After while there is no store", async () => {
-  const { app, addressing } = await serverWithOneHost();
-  addressing.allocate = () =>
-    Promise.reject(new NetworkError("transient", "STORE_UNAVAILABLE", "the store does not answer"));
+it.for([
+  ["transient", "STORE_UNAVAILABLE", "the store does not answer"],
+  ["exhausted", "STORE_FULL", "no space is left"],
+] as const)("answers 503 with Retry-After and logs it: %s %s", async ([kind, code, text]) => {
+  const { app, addressing, log } = await serverWithOneHost();
+  addressing.allocate = () => Promise.reject(new NetworkError(kind, code, text));
 
   const response = await app.inject({
     method: "POST",
@@ -257,7 +259,10 @@ it("answers 503 with Retry-After while there is no store", async () => {
 
   expect(response.statusCode).toBe(503);
   expect(response.headers["retry-after"]).toBe("1");
-  expect(response.json()).toMatchObject({ message: "the store does not answer" });
+  expect(response.json()).toMatchObject({ message: text, type: `urn:romana:error:${kind}:${code}` });
+  expect(log.lines).toContainEqual(
+    expect.objectContaining({ level: "warn", message: "request failed for now" }),
+  );
 });
 
 it("answers 409 when the network is full", async () => {

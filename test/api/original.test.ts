@@ -163,7 +163,7 @@ it("tells which host stands in the way of another of its name", async () => {
   expect(response.statusCode).toBe(409);
   expect(response.json()).toMatchObject({
     resource_type: "host",
-    details: { Type: "host", Attributes: ["name=node-1", "ip=192.168.0.9"] },
+    details: { Type: "host", Attributes: ["name=node-1", "IP=192.168.0.9"] },
   });
 });
 
@@ -272,6 +272,27 @@ it("reads a form", async () => {
   expect(addressing.hosts().hosts[1]).toMatchObject({ name: "node-2", agentPort: 9999 });
 });
 
+it("takes an empty port of a form as absent, and says what a port is", async () => {
+  const { app, addressing } = await serverWithOneHost();
+  const post = (payload: string) =>
+    app.inject({
+      method: "POST",
+      url: "/hosts",
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+      payload,
+    });
+
+  const empty = await post("name=node-2&ip=192.168.0.2&agent_port=");
+  const wrong = await post("name=node-3&ip=192.168.0.3&agent_port=http");
+
+  expect([empty.statusCode, empty.body]).toEqual([200, "null"]);
+  expect(addressing.hosts().hosts[1]).toMatchObject({ name: "node-2", agentPort: 9604 });
+  expect(wrong.json()).toMatchObject({
+    status_code: 400,
+    message: "the request is not valid: agent_port: expected a port number",
+  });
+});
+
 it("does not read a form as an empty topology", async () => {
   const { app, addressing } = await serverWithOneHost();
 
@@ -321,6 +342,20 @@ it.for([
   expect(response.statusCode).toBe(400);
   expect(response.headers["content-type"]).toBe("application/json");
   expect(log.lines.filter(({ level }) => level === "error")).toEqual([]);
+});
+
+it.for([
+  ['{"name":"p",}', /^the request's body cannot be read as JSON: Expected .* at position 12/],
+  ['{"__proto__":{}}', /^the request's body cannot be read as JSON: it has a key "__proto__"/],
+] as const)("says why the body %s cannot be read", async ([payload, message]) => {
+  const { app } = await serverWithOneHost();
+
+  const response = await app.inject({ method: "POST", url: "/address", payload: Buffer.from(payload) });
+
+  expect(response.json()).toMatchObject({
+    message: expect.stringMatching(message) as string,
+    type: "urn:romana:error:invalid:REQUEST_MALFORMED",
+  });
 });
 
 it("ignores the body of a DELETE, whatever it holds", async () => {

@@ -88,6 +88,23 @@ it("finds a host whose name has the length that a name may have", async () => {
   expect(response.json()).toMatchObject({ name });
 });
 
+it("takes no host whose name no path can hold", async () => {
+  const { app, addressing } = await serverWithOneHost();
+  const post = (name: string) =>
+    app.inject({ method: "POST", url: "/hosts", payload: { name, ip: "192.168.0.2" } });
+
+  const longest = "é".repeat(1024);
+  const refused = await post(`${longest}é`);
+  const taken = await post(longest);
+  const removed = await app.inject({ method: "DELETE", url: `/hosts/${encodeURIComponent(longest)}` });
+
+  expect([refused.statusCode, taken.statusCode, removed.statusCode]).toEqual([400, 200, 200]);
+  expect(refused.json()).toMatchObject({
+    message: "the request is not valid: name: a name has at most 1024 characters",
+  });
+  expect(addressing.hosts().hosts.map(({ name }) => name)).toEqual(["node-1"]);
+});
+
 it("keeps blackouts", async () => {
   const { app } = await serverWithOneHost();
 
@@ -170,6 +187,23 @@ it("lists the addresses in use with their owners", async () => {
 
   expect(response.json()).toEqual([
     { name: "p", address: "10.0.0.7", host: "node-1", tenant: "t", segment: "", network: "prod" },
+  ]);
+});
+
+it("lists addresses in their order, whatever the order in which they were taken", async () => {
+  const { app } = await serverWithOneHost();
+  for (const address of ["10.0.0.12", "10.0.0.100", "10.0.0.4", "10.0.0.5"]) {
+    const payload = { name: `pod-${address}`, host: "node-1", tenant: "t", address };
+    await app.inject({ method: "POST", url: "/address", payload });
+  }
+
+  const response = await app.inject("/addresses");
+
+  expect(response.json<{ address: string }[]>().map(({ address }) => address)).toEqual([
+    "10.0.0.4",
+    "10.0.0.5",
+    "10.0.0.12",
+    "10.0.0.100",
   ]);
 });
 

@@ -145,6 +145,15 @@ describe("AddressingService", () => {
       code: "ADDRESS_NAME_INVALID",
     });
     await expect(service.allocate(pod(""), signal)).rejects.toMatchObject({ code: "ADDRESS_NAME_INVALID" });
+    await expect(
+      service.addHost({ name: "\udfff", ip: parseIpv4("192.168.7.7"), origin: "api" }, signal),
+    ).rejects.toMatchObject({ kind: "invalid", code: "HOST_INVALID" });
+    await expect(
+      service.updateTopology(
+        { networks: [{ name: "\ud800", cidr: "10.0.0.0/8" }], topologies: [{ networks: ["\ud800"] }] },
+        signal,
+      ),
+    ).rejects.toMatchObject({ kind: "invalid", code: "TOPOLOGY_INVALID" });
   });
 
   it("keeps a refused topology update from changing anything", async () => {

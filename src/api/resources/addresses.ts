@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../../core/errors.ts";
-import { parseIpv4 } from "../../core/net/ipv4.ts";
+import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing } from "../control-plane.ts";
 import { addressBody, addressQuery } from "../schemas.ts";
@@ -61,7 +61,7 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
   app.get("/addresses", (_request, reply) =>
     answer(
       reply,
-      addressing.addresses().map(({ name, address, host, tenant, segment, network }) => ({
+      byAddress(addressing.addresses()).map(({ name, address, host, tenant, segment, network }) => ({
         name,
         address,
         host,
@@ -74,3 +74,11 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
 
   done();
 };
+
+/** In the order of the addresses, so that a restart does not change the answer. */
+function byAddress<T extends { readonly address: Ipv4 }>(list: readonly T[]): readonly T[] {
+  return list
+    .map((item) => ({ item, value: ipv4Value(item.address) }))
+    .toSorted((a, b) => a.value - b.value)
+    .map(({ item }) => item);
+}

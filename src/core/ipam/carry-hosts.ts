@@ -162,7 +162,7 @@ const stayWithAddresses: Step = (draft, host, entry, problems) => {
     problems.push(
       `host ${name} has addresses in ${group}, and the new document lists it in ${listed.pools[0]?.group.cidr}; release them, or list it where it is`,
     );
-  } else if (listed === undefined && !fitsLeaf(draft, leaf, tags)) {
+  } else if ((listed === undefined || isStillMisplaced(host)) && !fitsLeaf(draft, leaf, tags)) {
     if (!host.before.record.misplaced) {
       problems.push(
         `host ${name} has addresses in ${group}, which would not take a host with its labels; release them, or let the group keep its assignment`,
@@ -172,6 +172,11 @@ const stayWithAddresses: Step = (draft, host, entry, problems) => {
   }
   return joinLeaf(draft, leaf, subnetBefore(host, leaf));
 };
+
+/** `GET /topology` lists learned hosts where they are: that does not make the place of a misplaced one the document's wish. */
+function isStillMisplaced({ before, record }: CarriedHost): boolean {
+  return record.origin !== "document" && before?.record.misplaced === true;
+}
 
 const followDocument: Step = (draft, host, entry) => {
   const leaf = host.listed.get(entry);

@@ -61,13 +61,21 @@ export function readList(findings: Findings, value: unknown, place: string): rea
   return value;
 }
 
-/** A text; absent and `null` are the empty text, and so is anything else, with a problem. */
+/** A text; absent and `null` are the empty text, and so is anything else, with a problem: half a surrogate pair too, which no store can hold. */
 export function readText(findings: Findings, value: unknown, place: string): string {
   if (value === undefined || value === null) {
     return "";
   }
   if (typeof value !== "string") {
     refuse(findings, place, `expected a text, found ${kindOf(value)}`);
+    return "";
+  }
+  if (/\p{Surrogate}/u.test(value)) {
+    refuse(
+      findings,
+      place,
+      "the text is not well-formed: it holds half a surrogate pair (\\ud800 to \\udfff)",
+    );
     return "";
   }
   return value;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { NetworkError } from "../../../src/core/errors.ts";
+import { viewHosts } from "../../../src/core/ipam/view.ts";
 import { formatIpv4 } from "../../../src/core/net/ipv4.ts";
 import { leavesOf } from "../../../src/core/topology/walk-groups.ts";
 import { Cluster, outlineOf, rebuilt } from "./support.ts";
@@ -292,6 +293,24 @@ describe("hosts under a new document", () => {
     expect(cluster.hosts()).toEqual(["h1 10.0.0.0/17 misplaced", "h2 10.0.0.0/17"]);
     cluster.release("p");
     expect(cluster.hosts()).toEqual(["h1 10.0.128.0/17", "h2 10.0.0.0/17"]);
+  });
+
+  it("keep a misplaced host misplaced when the document lists it where it is, as the answer of GET /topology does", () => {
+    const zones = (...hosts: readonly object[]) => ({
+      networks: [pods],
+      topologies: [{ networks: ["pods"], map: [{ ...zone("a", 0), hosts }, zone("b", 0)] }],
+    });
+    const cluster = new Cluster(zones());
+    cluster.addHost("h1", { [ZONE]: "a" });
+    cluster.allocate("p", "h1");
+    cluster.setLabels("h1", { [ZONE]: "b" });
+    const { ip } = viewHosts(cluster.state)[0] ?? { ip: "" };
+
+    cluster.update(zones({ name: "h1", ip, assignment: { [ZONE]: "b" } }));
+
+    expect(cluster.hosts()).toEqual(["h1 10.0.0.0/17 misplaced"]);
+    cluster.release("p");
+    expect(cluster.hosts()).toEqual(["h1 10.0.128.0/17"]);
   });
 });
 

@@ -32,6 +32,26 @@ describe("an empty document", () => {
   });
 });
 
+describe("a text of a document", () => {
+  it("is refused when it holds half a surrogate pair, which no store can hold", () => {
+    const problem = "the text is not well-formed: it holds half a surrogate pair (\\ud800 to \\udfff)";
+
+    expect(
+      problemsOf({
+        networks: [{ name: "\ud83d", cidr: "10.0.0.0/8" }],
+        topologies: [
+          { networks: [], map: [{ name: "ok \ud83d\ude00", hosts: [host("\ude00", "10.9.9.9")] }] },
+        ],
+      }),
+    ).toEqual(
+      expect.arrayContaining([
+        `networks[0].name: ${problem}`,
+        `topologies[0].map[0].hosts[0].name: ${problem}`,
+      ]),
+    );
+  });
+});
+
 describe("a document with problems", () => {
   const refusal = (document: unknown): NetworkError => {
     try {
