@@ -32,6 +32,8 @@ type Write = Extract<RouteOperation, { kind: "create" | "replace" }>;
 export class RouteExecutor {
   readonly #options: RouteExecutorOptions;
   readonly #full = new Set<string>();
+  /** Creates of a destination that somebody else's route took since we looked: a record made for them would make that route ours. */
+  readonly #taken: RouteOperation[] = [];
 
   constructor(options: RouteExecutorOptions) {
     this.#options = options;
@@ -52,6 +54,9 @@ export class RouteExecutor {
       setbacks.waits(subjectOf(operation), now) || setbacks.waits(operation.routeTableId, now);
     const ready = plan.operations.filter((operation) => !waits(operation));
     const outcomes: Outcome[] = plan.operations.filter(waits).map(() => "waiting");
+    const unrecorded = new Set<RouteOperation>(
+      ready.filter((operation) => operation.kind === "create" && !journal.has(operation)),
+    );
 
     await journal.record(
       [
@@ -78,6 +83,10 @@ export class RouteExecutor {
       ),
     );
     outcomes.push(...results.flat());
+    await journal.forget(
+      this.#taken.splice(0).filter((operation) => unrecorded.has(operation)),
+      signal,
+    );
     this.#reportFull();
     const count = (outcome: Outcome) => outcomes.filter((each) => each === outcome).length;
     return {
@@ -204,7 +213,11 @@ export class RouteExecutor {
         return "superseded";
       case "failed":
         overlay.doubt(routeTableId, destination);
-        if (result.error.code === "ROUTE_EXISTS" || result.error.code === "WRITE_SUPERSEDED") {
+        if (result.error.code === "ROUTE_EXISTS") {
+          this.#taken.push(operation);
+          return "stale";
+        }
+        if (result.error.code === "WRITE_SUPERSEDED") {
           return "stale";
         }
         if (result.error.code === "ROUTE_LIMIT_EXCEEDED") {

@@ -166,6 +166,24 @@ describe("a controller on a region", () => {
     expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
   });
 
+  it("leaves alone a foreign route that came between the look and the write", async () => {
+    const [table = ""] = region.tables;
+    let came = false;
+    const controller = await region.controller({
+      onFacts: async ({ instances }) => {
+        if (!came && instances.length === region.instances.size) {
+          came = true;
+          region.region.createRoute(table, parseCidr("100.96.0.0/16"), { kind: "other", id: "nat-1" });
+        }
+      },
+    });
+    controller.passes.start();
+    await region.clock.runFor(60_000);
+
+    expect(region.routes(table)).toContain("100.96.0.0/16 nat-1");
+    expect(controller.passes.alarms().map(({ kind }) => kind)).toEqual(["foreign-route"]);
+  });
+
   it("adopts standing routes after a lost store, without one write", async () => {
     const first = await settled();
     await region.clock.runUntilSettled(first.passes.stop());
