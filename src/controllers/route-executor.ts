@@ -51,7 +51,8 @@ export class RouteExecutor {
     const { setbacks } = state;
     const now = clock.monotonic();
     const waits = (operation: RouteOperation) =>
-      setbacks.waits(subjectOf(operation), now) || setbacks.waits(operation.routeTableId, now);
+      setbacks.waits(subjectOf(operation), now, targetOf(operation)) ||
+      setbacks.waits(operation.routeTableId, now);
     const ready = plan.operations.filter((operation) => !waits(operation));
     const outcomes: Outcome[] = plan.operations.filter(waits).map(() => "waiting");
     const unrecorded = new Set<RouteOperation>(
@@ -235,7 +236,8 @@ export class RouteExecutor {
     const { setbacks } = this.#options.state;
     const subject = error.code === "ROUTE_TABLE_NOT_FOUND" ? operation.routeTableId : subjectOf(operation);
     const now = clock.monotonic();
-    const setback = setbacks.failed(subject, error, now);
+    const tried = subject === operation.routeTableId ? "" : targetOf(operation);
+    const setback = setbacks.failed(subject, error, now, tried);
     log.warn(
       { ...fields, err: error, attempts: setback.attempts, retryMs: setback.retryAt - now },
       "a route could not be written",
@@ -249,6 +251,10 @@ export function subjectOf({
   destination,
 }: Pick<RouteOperation, "routeTableId" | "destination">): string {
   return `${routeTableId} ${destination}`;
+}
+
+function targetOf(operation: RouteOperation): string {
+  return operation.kind === "delete" ? "" : operation.target;
 }
 
 function isCode(result: WriteResult, code: string): boolean {

@@ -96,6 +96,23 @@ describe("a controller on a region", () => {
     ]);
   });
 
+  it("tries a third node at once when the stand-in's interface vanished before the write", async () => {
+    region.groups["100.96.0.0/16"] = ["a1", "a2", "a3"];
+    delete region.groups["100.97.0.0/16"];
+    const controller = await settled();
+    await region.clock.runFor(60_000);
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const [standIn = "", third = ""] = ["a1", "a2", "a3"].filter((node) => node !== dead);
+    region.health.states.set(dead, "down");
+    region.region.terminate(region.instances.get(standIn)?.id ?? "");
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+    region.health.states.set(standIn, "down");
+    controller.passes.trigger();
+    await region.clock.runFor(2500);
+
+    expect(region.tables.map((table) => region.gatewayOf("100.96.0.0/16", table))).toEqual([third, third]);
+  });
+
   it("leaves the routes of a group of one where they are, and raises an alarm", async () => {
     const controller = await settled();
     region.health.states.set("a3", "down");
