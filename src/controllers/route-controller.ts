@@ -201,7 +201,7 @@ export class RouteController {
       this.#wantsNext =
         execution.stale || done > 0 || execution.superseded > 0
           ? 0
-          : earlier(retryMs, this.#unsettledMs(plan));
+          : earlier(earlier(retryMs, execution.leaveMs), this.#unsettledMs(plan));
       state.setbacks.keep(this.#subjects(plan, checks));
     }
     const durationMs = Math.round(clock.monotonic() - started);

@@ -16,6 +16,12 @@ export interface RouteExecutorOptions {
   readonly log: Logger;
 }
 
+/**
+ * A table gives up our routes when it was not selected for so long: EC2 may show a new node or association in one look and not in the next, and then the
+ * table serves a subnet all the while.
+ */
+const LEAVE_TABLE_MS = 60_000;
+
 /** How an execution went. `stale`: EC2 answered something that our facts do not explain, look again at once. */
 export interface Execution {
   readonly done: number;
@@ -23,6 +29,8 @@ export interface Execution {
   readonly superseded: number;
   readonly waiting: number;
   readonly stale: boolean;
+  /** When a table that is no longer selected may be left: in so many milliseconds. */
+  readonly leaveMs: number | undefined;
 }
 
 type Outcome = "done" | "failed" | "superseded" | "waiting" | "stale";
@@ -34,6 +42,8 @@ export class RouteExecutor {
   readonly #full = new Set<string>();
   /** Creates of a destination that somebody else's route took since we looked: a record made for them would make that route ours. */
   readonly #taken: RouteOperation[] = [];
+  /** Tables that hold routes of ours and are not selected, since when (monotonic milliseconds). */
+  #unselected: ReadonlyMap<string, number> = new Map();
 
   constructor(options: RouteExecutorOptions) {
     this.#options = options;
@@ -50,7 +60,10 @@ export class RouteExecutor {
     const { journal, clock, state } = this.#options;
     const { setbacks } = state;
     const now = clock.monotonic();
+    this.#unselected = this.#stillUnselected(plan, now);
+    const since = [...this.#unselected.values()].filter((at) => at + LEAVE_TABLE_MS > now);
     const waits = (operation: RouteOperation) =>
+      (this.#unselected.get(operation.routeTableId) ?? -Infinity) + LEAVE_TABLE_MS > now ||
       setbacks.waits(subjectOf(operation), now, targetOf(operation)) ||
       setbacks.waits(operation.routeTableId, now);
     const ready = plan.operations.filter((operation) => !waits(operation));
@@ -96,7 +109,17 @@ export class RouteExecutor {
       superseded: count("superseded"),
       waiting: count("waiting"),
       stale: outcomes.includes("stale"),
+      leaveMs: since.length === 0 ? undefined : Math.min(...since) + LEAVE_TABLE_MS - now,
     };
+  }
+
+  #stillUnselected(plan: RoutePlan, now: number): ReadonlyMap<string, number> {
+    const selected = new Set(plan.routeTableIds);
+    return new Map(
+      plan.operations
+        .filter(({ routeTableId }) => !selected.has(routeTableId))
+        .map(({ routeTableId }) => [routeTableId, this.#unselected.get(routeTableId) ?? now] as const),
+    );
   }
 
   /** Performs a failover's replaces, all at once and ahead of everything else. */

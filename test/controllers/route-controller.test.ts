@@ -201,6 +201,34 @@ describe("a controller on a region", () => {
     expect(controller.passes.alarms().map(({ kind }) => kind)).toEqual(["foreign-route"]);
   });
 
+  it("deletes nothing from a table that a few looks show without its subnet", async () => {
+    await settled();
+    await region.clock.runFor(60_000);
+    const subnets = region.region.routeTables.get(region.tables[1] ?? "")?.subnetIds;
+    const subnet = region.instances.get("b1")?.subnetId ?? "";
+    subnets?.delete(subnet);
+    await region.clock.runFor(45_000);
+    subnets?.add(subnet);
+    await region.clock.runFor(300_000);
+
+    expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
+    const main = [...region.region.routeTables.values()].find((each) => each.main);
+    expect(region.prefixes(main?.id)).toEqual([]);
+    expect(region.ec2.calls()["DeleteRoute"]).toBe(4);
+  });
+
+  it("takes its routes out of a table that no node's subnet uses any more", async () => {
+    await settled();
+    const [kept = "", left = ""] = region.tables;
+    const tables = region.region.routeTables;
+    tables.get(left)?.subnetIds.forEach((subnetId) => tables.get(kept)?.subnetIds.add(subnetId));
+    tables.get(left)?.subnetIds.clear();
+    await region.clock.runFor(120_000);
+
+    expect(region.prefixes(left)).toEqual([]);
+    expect(region.prefixes(kept)).toEqual(LEAVES);
+  });
+
   it("adopts standing routes after a lost store, without one write", async () => {
     const first = await settled();
     await region.clock.runUntilSettled(first.passes.stop());
