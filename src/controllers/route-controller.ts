@@ -27,6 +27,8 @@ import type { SourceDestChecks } from "./source-dest-checks.ts";
 
 /** How long the first pass waits for the probes' first word. */
 const FIRST_MEASURE_MS = 3000;
+/** How long a pass goes on writing before another look; a large cluster's first routes take minutes at EC2's rate. */
+const MAX_WRITING_MS = 30_000;
 
 export interface RouteControllerOptions {
   readonly state: RouteState;
@@ -191,10 +193,11 @@ export class RouteController {
     if (mode.apply && !dryRun) {
       const endsOutage = outageEnder(plan, input.health);
       const urgent = (operation: RouteOperation) => mode.sticky && endsOutage(operation);
+      const tooLong = clock.setTimer(MAX_WRITING_MS, () => executor.yieldBulk());
       const [execution, checked] = await Promise.all([
         executor.execute(plan, this.#standing(plan, facts), urgent, epoch, signal),
         checker.execute(checks, epoch, signal),
-      ]);
+      ]).finally(() => tooLong.cancel());
       done = execution.done + checked.done;
       failed = execution.failed + checked.failed;
       const retryMs = state.setbacks.nextRetryMs(clock.monotonic());

@@ -42,6 +42,7 @@ export class RouteExecutor {
   readonly #full = new Set<string>();
   /** Creates of a destination that somebody else's route took since we looked: a record made for them would make that route ours. */
   readonly #taken: RouteOperation[] = [];
+  #yielded = false;
   /** Tables that hold routes of ours and are not selected, since when (monotonic milliseconds). */
   #unselected: ReadonlyMap<string, number> = new Map();
 
@@ -60,6 +61,7 @@ export class RouteExecutor {
     const { journal, clock, state } = this.#options;
     const { setbacks } = state;
     const now = clock.monotonic();
+    this.#yielded = false;
     this.#unselected = this.#stillUnselected(plan, now);
     const since = [...this.#unselected.values()].filter((at) => at + LEAVE_TABLE_MS > now);
     const waits = (operation: RouteOperation) =>
@@ -122,7 +124,16 @@ export class RouteExecutor {
     );
   }
 
-  /** Performs a failover's replaces, all at once and ahead of everything else. */
+  /** Ends a pass's writes early: what was not sent yet is left to the next pass, which knows more. */
+  yieldBulk(): void {
+    this.#yielded = true;
+    this.#options.writer.yieldBulk();
+  }
+
+  /**
+   * Performs a failover's replaces, all at once and ahead of everything else. When one fails, a pass that is writing ends early, so that the next one can try it
+   * again soon.
+   */
   async executeFailover(
     operations: readonly Write[],
     epoch: number,
@@ -132,6 +143,9 @@ export class RouteExecutor {
       operations.map(async (operation) => (await this.#write(operation, true, epoch, signal)) === "done"),
     );
     this.#reportFull();
+    if (results.includes(false)) {
+      this.yieldBulk();
+    }
     return results;
   }
 
@@ -175,7 +189,7 @@ export class RouteExecutor {
       ...(await Promise.all(
         rest.map(async (operation): Promise<Outcome> => {
           const missing = operation.kind === "delete" && operation.after.some((each) => !standing.has(each));
-          return missing ? "waiting" : await this.#delete(operation, epoch, signal);
+          return missing || this.#yielded ? "waiting" : await this.#delete(operation, epoch, signal);
         }),
       )),
     );

@@ -50,6 +50,8 @@ export class RouteWriter {
   readonly #bulk: Job[] = [];
   readonly #inFlight = new Map<string, Job>();
   readonly #latest = new Map<string, number>();
+  #newestEpoch = -1;
+  #yieldedEpoch = -1;
   #urgentActive = 0;
   #bulkActive = 0;
 
@@ -71,6 +73,12 @@ export class RouteWriter {
     );
   }
 
+  /** Gives up the bulk writes of all decisions so far that were not sent yet, as superseded: the next pass plans them anew. */
+  yieldBulk(): void {
+    this.#yieldedEpoch = this.#newestEpoch;
+    this.#bulk.splice(0).forEach((job) => job.settle({ kind: "superseded" }));
+  }
+
   /** Writes that wait or are in flight. */
   get pending(): number {
     return this.#urgent.length + this.#bulk.length + this.#inFlight.size;
@@ -89,6 +97,7 @@ export class RouteWriter {
       return promise;
     }
     this.#latest.set(key, epoch);
+    this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
     for (const queue of [this.#urgent, this.#bulk]) {
       const index = queue.findIndex((job) => job.key === key);
       if (index >= 0) {
@@ -142,7 +151,8 @@ export class RouteWriter {
     this.#buckets.set(action, bucket);
     for (;;) {
       job.signal.throwIfAborted();
-      if ((this.#latest.get(job.key) ?? job.epoch) > job.epoch) {
+      const yielded = !job.urgent && job.epoch <= this.#yieldedEpoch;
+      if (yielded || (this.#latest.get(job.key) ?? job.epoch) > job.epoch) {
         throw SUPERSEDED;
       }
       mayWrite();

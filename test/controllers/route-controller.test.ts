@@ -306,6 +306,51 @@ describe("when EC2 says no", () => {
     expect(region.gatewayOf("100.104.0.0/16", region.tables[1])).toBe(standIn);
   });
 
+  it("tries a failover that EC2 refused again before the bulk work is done", async () => {
+    region = new SmallRegion();
+    const controller = await region.controller();
+    controller.passes.start();
+    await region.clock.runFor(10_000);
+    for (let index = 0; index < 90; index += 1) {
+      region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
+    }
+    controller.passes.trigger();
+    await region.clock.runUntilTrue(() => region.prefixes().length > 10, 10_000);
+    const dead = region.gatewayOf("100.104.0.0/16") ?? "";
+    const standIn = dead === "b1" ? "b2" : "b1";
+    region.health.states.set(dead, "down");
+    region.ec2.failNext("ReplaceRoute", "throttled", 4);
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+    controller.passes.trigger();
+    await region.clock.runFor(5000);
+
+    expect(region.prefixes().length).toBeLessThan(90);
+    expect(region.tables.map((table) => region.gatewayOf("100.104.0.0/16", table))).toEqual([
+      standIn,
+      standIn,
+    ]);
+    await region.clock.runFor(60_000);
+    expect(region.prefixes()).toHaveLength(94);
+  });
+
+  it("looks again every half minute while it writes for longer", async () => {
+    region = new SmallRegion();
+    const controller = await region.controller();
+    for (let index = 0; index < 120; index += 1) {
+      region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
+    }
+    controller.passes.start();
+    await region.clock.runFor(10_000);
+    const table = region.tables[0] ?? "";
+    region.region.deleteRoute(table, parseCidr("100.96.0.0/16"));
+    await region.clock.runUntilTrue(() => region.gatewayOf("100.96.0.0/16", table) !== undefined, 34_000);
+    expect(region.prefixes(region.tables[1]).length).toBeLessThan(124);
+    await region.clock.runFor(60_000);
+
+    expect(region.prefixes(region.tables[1])).toHaveLength(124);
+    expect(region.writes()).toBe(2 * 124 + 1);
+  });
+
   it("plans coarser when a table is full, and does not loop", async () => {
     region = new SmallRegion();
     region.region.routeQuota = 3;
