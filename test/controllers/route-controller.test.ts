@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
-import { parseCidr } from "../../src/core/net/cidr.ts";
+import { containsCidr, parseCidr } from "../../src/core/net/cidr.ts";
 import { SmallRegion } from "../support/region.ts";
 
 const LEAVES = ["100.104.0.0/16", "100.105.0.0/16", "100.96.0.0/16", "100.97.0.0/16"];
@@ -349,6 +349,40 @@ describe("when EC2 says no", () => {
 
     expect(region.prefixes(region.tables[1])).toHaveLength(124);
     expect(region.writes()).toBe(2 * 124 + 1);
+  });
+
+  it("leaves no group without a route at any write while foreign routes come and go", async () => {
+    region = new SmallRegion();
+    region.region.routeQuota = 10;
+    const controller = await region.controller({ quota: 10 });
+    controller.passes.start();
+    await region.clock.runFor(30_000);
+    const groups = LEAVES.map(parseCidr);
+    const gaps: string[] = [];
+    region.region.watchRoutes(({ routeTableId, at }) => {
+      if (region.tables.includes(routeTableId)) {
+        const served = region.prefixes(routeTableId).map(parseCidr);
+        groups
+          .filter((group) => !served.some((cidr) => containsCidr(cidr, group)))
+          .forEach((group) => gaps.push(`${group} in ${routeTableId} at ${at}`));
+      }
+    });
+    const foreign = Array.from({ length: 6 }, (_, index) => parseCidr(`192.0.2.${index * 8}/29`));
+    const shapes: number[] = [];
+    for (const change of [...foreign, ...foreign.toReversed()]) {
+      const [table = ""] = region.tables;
+      const stands = region.prefixes(table).includes(change);
+      if (stands) {
+        region.region.deleteRoute(table, change);
+      } else {
+        region.region.createRoute(table, change, { kind: "other", id: "nat-1" });
+      }
+      await region.clock.runFor(70_000);
+      shapes.push(region.prefixes(region.tables[1]).length);
+    }
+
+    expect(shapes).toEqual([4, 4, 4, 4, 3, 2, 3, 4, 4, 4, 4, 4]);
+    expect(gaps).toEqual([]);
   });
 
   it("plans coarser when a table is full, and does not loop", async () => {
