@@ -29,6 +29,14 @@ interface Job {
   readonly settle: (result: WriteResult) => void;
 }
 
+/**
+ * Decisions whose writes may still come: passes follow one another and a failover submits within 200 ms, so nothing older than this many is under way. What is
+ * remembered of older ones goes.
+ */
+const REMEMBERED_DECISIONS = 1000;
+/** Routes and interfaces that are remembered at least, so that forgetting costs nothing where there is little to forget. */
+const REMEMBERED_AT_LEAST = 1000;
+
 const SUPERSEDED = new NetworkError(
   "conflict",
   "WRITE_SUPERSEDED",
@@ -52,6 +60,7 @@ export class RouteWriter {
   readonly #latest = new Map<string, number>();
   #newestEpoch = -1;
   #yieldedEpoch = -1;
+  #forgetAt = REMEMBERED_AT_LEAST;
   #urgentActive = 0;
   #bulkActive = 0;
 
@@ -84,6 +93,11 @@ export class RouteWriter {
     return this.#urgent.length + this.#bulk.length + this.#inFlight.size;
   }
 
+  /** Routes and interfaces whose last decision is remembered. */
+  get remembered(): number {
+    return this.#latest.size;
+  }
+
   #submit(
     key: string,
     urgent: boolean,
@@ -98,6 +112,7 @@ export class RouteWriter {
     }
     this.#latest.set(key, epoch);
     this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
+    this.#forgetOld();
     for (const queue of [this.#urgent, this.#bulk]) {
       const index = queue.findIndex((job) => job.key === key);
       if (index >= 0) {
@@ -107,6 +122,18 @@ export class RouteWriter {
     (urgent ? this.#urgent : this.#bulk).push({ key, epoch, urgent, perform, signal, settle: resolve });
     this.#pump();
     return promise;
+  }
+
+  #forgetOld(): void {
+    if (this.#latest.size < this.#forgetAt) {
+      return;
+    }
+    for (const [key, epoch] of this.#latest) {
+      if (epoch < this.#newestEpoch - REMEMBERED_DECISIONS) {
+        this.#latest.delete(key);
+      }
+    }
+    this.#forgetAt = Math.max(REMEMBERED_AT_LEAST, 2 * this.#latest.size);
   }
 
   #pump(): void {
