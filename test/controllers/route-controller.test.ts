@@ -266,6 +266,37 @@ describe("a controller on a region", () => {
   );
 });
 
+describe("two of a group's three nodes that die 10 ms apart", () => {
+  it.for([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])(
+    "lose their routes to the third, whatever pass is under way and however old its look is (%i)",
+    async (number) => {
+      const region = new SmallRegion({ lagMs: 5000 });
+      region.groups["100.96.0.0/16"] = ["a1", "a2", "a3"];
+      delete region.groups["100.97.0.0/16"];
+      const controller = await region.controller();
+      controller.passes.start();
+      await region.clock.runFor(60_000);
+      const first = region.gatewayOf("100.96.0.0/16") ?? "";
+      const [second = "", third = ""] = ["a1", "a2", "a3"].filter((node) => node !== first);
+      const { passes, failover } = controller;
+      const pass = number % 2 === 0 ? passes.reconcile(never) : passes.rebalance(never);
+      await region.clock.runFor(number * 20);
+      region.health.states.set(first, "down");
+      const moves = [failover.failOver(first, new Set([second]))];
+      await region.clock.runFor(10);
+      region.health.states.set(second, "down");
+      moves.push(failover.failOver(second, new Set([third])));
+      await region.clock.runUntilSettled(Promise.all([...moves, pass]));
+      const gateways = () => region.tables.map((table) => region.gatewayOf("100.96.0.0/16", table));
+
+      expect(gateways()).toEqual([third, third]);
+      await region.clock.runFor(60_000);
+      expect(gateways()).toEqual([third, third]);
+      await region.stop();
+    },
+  );
+});
+
 describe("when EC2 says no", () => {
   let region: SmallRegion;
   afterEach(async () => {
