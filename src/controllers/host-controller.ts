@@ -2,10 +2,13 @@ import type { CloudFacts, CloudInstance } from "../core/cloud/facts.ts";
 import { discoverHosts, labelsOf, type DiscoveredHost } from "../core/instances/host-from-instance.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { HostOrigin } from "../core/topology/topology.ts";
+import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 
-/** A host goes when its instance was missing from this many looks at the VPC in a row (decision 10). */
+/** A host goes when its instance was missing from this many looks at the VPC in a row (decision 10) … */
 const ABSENT_PASSES = 2;
+/** … and for this long: looks follow each other within a second, and EC2 may show the same old state to several of them. */
+const ABSENT_MS = 30_000;
 
 interface RegisteredHost {
   readonly name: string;
@@ -33,6 +36,7 @@ export interface HostRegistry {
 
 export interface HostControllerOptions {
   readonly registry: HostRegistry;
+  readonly clock: Clock;
   readonly log: Logger;
   /** Register the instances that carry all of these tags; empty: register none. */
   readonly hostTags: readonly { readonly key: string; readonly value: string }[];
@@ -40,11 +44,12 @@ export interface HostControllerOptions {
 
 /**
  * Brings what EC2 knows of instances to the hosts: registers those with the wanted tags, fills in the labels that placement reads, and removes a host that it had
- * registered itself when the instance is terminated, or absent twice in a row. Hosts from elsewhere are labelled only.
+ * registered itself when the instance is terminated, or absent twice in a row and for half a minute. While an instance cannot be read,
+ * nobody is taken for absent: it may be that one. Hosts from elsewhere are labelled only.
  */
 export class HostController {
   readonly #options: HostControllerOptions;
-  readonly #absent = new Map<string, number>();
+  readonly #absent = new Map<string, { readonly passes: number; readonly since: number }>();
   readonly #refused = new Map<string, string>();
 
   constructor(options: HostControllerOptions) {
@@ -58,30 +63,52 @@ export class HostController {
 
   /** One look at the instances. A host that is refused does not stop the others. */
   async reconcile(facts: CloudFacts, signal: AbortSignal): Promise<void> {
-    const { registry, hostTags, log } = this.#options;
+    const { registry, hostTags, log, clock } = this.#options;
     const owners = ownersByAddress(facts);
     const discovered = hostTags.length === 0 ? [] : discoverHosts(facts, hostTags);
     const known = registry.hosts().hosts;
     const byAddress = new Map(known.map((host) => [host.ip, host]));
-    await this.#register(
-      discovered.filter(({ ip }) => !byAddress.has(ip)),
-      signal,
-    );
+    const unregistered = discovered.filter(({ ip }) => !byAddress.has(ip));
+    await this.#register(unregistered, signal);
+    this.#forget(new Set([...known, ...unregistered].map(({ name }) => name)));
+    const now = clock.monotonic();
+    const allRead = (facts.unreadableInstanceIds ?? []).length === 0;
+    const learned = known.filter(({ origin }) => origin === "cloud");
+    // All at once is a wrong filter or a wrong VPC more often than the end of a cluster, and removal releases every address.
+    const noneLeft = learned.length > 1 && learned.every(({ ip }) => !owners.has(ip));
     for (const host of known) {
       const instance = owners.get(host.ip);
       if (instance !== undefined) {
         this.#absent.delete(host.name);
+        this.#refused.delete(host.name);
         const labels = merged(host, labelsOf(instance, host.ip, facts.region));
         if (labels !== undefined) {
           await this.#attempt(host.name, () => registry.setLabels(host.name, labels, signal));
         }
       } else if (host.origin === "cloud") {
-        const passes = (this.#absent.get(host.name) ?? 0) + 1;
-        this.#absent.set(host.name, passes);
-        if (passes >= ABSENT_PASSES || isTerminated(host.ip, facts)) {
+        const { passes, since } = this.#absent.get(host.name) ?? { passes: 0, since: now };
+        this.#absent.set(host.name, { passes: passes + 1, since });
+        const absent = allRead && passes + 1 >= ABSENT_PASSES && now - since >= ABSENT_MS;
+        if (noneLeft && absent) {
+          this.#refuse(
+            host.name,
+            "no instance of any learned host is shown: nothing is removed; check --vpc, --cluster and --host-tag, or remove the host yourself",
+          );
+        } else if (absent || isTerminated(host.ip, facts)) {
           log.warn({ host: host.name, ip: host.ip }, "the instance of a host is gone, the host is removed");
           await this.#attempt(host.name, () => registry.removeHost(host.name, signal));
           this.#absent.delete(host.name);
+        }
+      }
+    }
+  }
+
+  /** What is said of hosts that are neither registered nor seen any more. */
+  #forget(living: ReadonlySet<string>): void {
+    for (const map of [this.#absent, this.#refused]) {
+      for (const name of map.keys()) {
+        if (!living.has(name)) {
+          map.delete(name);
         }
       }
     }

@@ -27,6 +27,8 @@ import type { SourceDestChecks } from "./source-dest-checks.ts";
 
 /** How long the first pass waits for the probes' first word. */
 const FIRST_MEASURE_MS = 3000;
+/** How long a pass goes on writing before another look; a large cluster's first routes take minutes at EC2's rate. */
+const MAX_WRITING_MS = 30_000;
 
 export interface RouteControllerOptions {
   readonly state: RouteState;
@@ -135,6 +137,13 @@ export class RouteController {
 
   /** One full pass that chooses every gateway anew, the load spread evenly. */
   async rebalance(signal: AbortSignal): Promise<PlanView> {
+    if (this.#options.health.snapshot().blind) {
+      throw new NetworkError(
+        "conflict",
+        "REBALANCE_BLIND",
+        "cannot rebalance: nobody answers our probes, so nobody is known to be alive; see `romana health`, and try again when it is no longer blind",
+      );
+    }
     const view = await this.#inTurn(() => this.#pass({ sticky: false, apply: true }, signal));
     this.#loop.trigger();
     return view;
@@ -191,17 +200,18 @@ export class RouteController {
     if (mode.apply && !dryRun) {
       const endsOutage = outageEnder(plan, input.health);
       const urgent = (operation: RouteOperation) => mode.sticky && endsOutage(operation);
+      const tooLong = clock.setTimer(MAX_WRITING_MS, () => executor.yieldBulk());
       const [execution, checked] = await Promise.all([
         executor.execute(plan, this.#standing(plan, facts), urgent, epoch, signal),
         checker.execute(checks, epoch, signal),
-      ]);
+      ]).finally(() => tooLong.cancel());
       done = execution.done + checked.done;
       failed = execution.failed + checked.failed;
       const retryMs = state.setbacks.nextRetryMs(clock.monotonic());
       this.#wantsNext =
         execution.stale || done > 0 || execution.superseded > 0
           ? 0
-          : earlier(retryMs, this.#unsettledMs(plan));
+          : earlier(earlier(retryMs, execution.leaveMs), this.#unsettledMs(plan));
       state.setbacks.keep(this.#subjects(plan, checks));
     }
     const durationMs = Math.round(clock.monotonic() - started);

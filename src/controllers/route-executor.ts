@@ -16,6 +16,12 @@ export interface RouteExecutorOptions {
   readonly log: Logger;
 }
 
+/**
+ * A table gives up our routes when it was not selected for so long: EC2 may show a new node or association in one look and not in the next, and then the
+ * table serves a subnet all the while.
+ */
+const LEAVE_TABLE_MS = 60_000;
+
 /** How an execution went. `stale`: EC2 answered something that our facts do not explain, look again at once. */
 export interface Execution {
   readonly done: number;
@@ -23,6 +29,8 @@ export interface Execution {
   readonly superseded: number;
   readonly waiting: number;
   readonly stale: boolean;
+  /** When a table that is no longer selected may be left: in so many milliseconds. */
+  readonly leaveMs: number | undefined;
 }
 
 type Outcome = "done" | "failed" | "superseded" | "waiting" | "stale";
@@ -32,6 +40,11 @@ type Write = Extract<RouteOperation, { kind: "create" | "replace" }>;
 export class RouteExecutor {
   readonly #options: RouteExecutorOptions;
   readonly #full = new Set<string>();
+  /** Creates of a destination that somebody else's route took since we looked: a record made for them would make that route ours. */
+  readonly #taken: RouteOperation[] = [];
+  #yielded = false;
+  /** Tables that hold routes of ours and are not selected, since when (monotonic milliseconds). */
+  #unselected: ReadonlyMap<string, number> = new Map();
 
   constructor(options: RouteExecutorOptions) {
     this.#options = options;
@@ -48,10 +61,18 @@ export class RouteExecutor {
     const { journal, clock, state } = this.#options;
     const { setbacks } = state;
     const now = clock.monotonic();
+    this.#yielded = false;
+    this.#unselected = this.#stillUnselected(plan, now);
+    const since = [...this.#unselected.values()].filter((at) => at + LEAVE_TABLE_MS > now);
     const waits = (operation: RouteOperation) =>
-      setbacks.waits(subjectOf(operation), now) || setbacks.waits(operation.routeTableId, now);
+      (this.#unselected.get(operation.routeTableId) ?? -Infinity) + LEAVE_TABLE_MS > now ||
+      setbacks.waits(subjectOf(operation), now, targetOf(operation)) ||
+      setbacks.waits(operation.routeTableId, now);
     const ready = plan.operations.filter((operation) => !waits(operation));
     const outcomes: Outcome[] = plan.operations.filter(waits).map(() => "waiting");
+    const unrecorded = new Set<RouteOperation>(
+      ready.filter((operation) => operation.kind === "create" && !journal.has(operation)),
+    );
 
     await journal.record(
       [
@@ -78,6 +99,10 @@ export class RouteExecutor {
       ),
     );
     outcomes.push(...results.flat());
+    await journal.forget(
+      this.#taken.splice(0).filter((operation) => unrecorded.has(operation)),
+      signal,
+    );
     this.#reportFull();
     const count = (outcome: Outcome) => outcomes.filter((each) => each === outcome).length;
     return {
@@ -86,10 +111,29 @@ export class RouteExecutor {
       superseded: count("superseded"),
       waiting: count("waiting"),
       stale: outcomes.includes("stale"),
+      leaveMs: since.length === 0 ? undefined : Math.min(...since) + LEAVE_TABLE_MS - now,
     };
   }
 
-  /** Performs a failover's replaces, all at once and ahead of everything else. */
+  #stillUnselected(plan: RoutePlan, now: number): ReadonlyMap<string, number> {
+    const selected = new Set(plan.routeTableIds);
+    return new Map(
+      plan.operations
+        .filter(({ routeTableId }) => !selected.has(routeTableId))
+        .map(({ routeTableId }) => [routeTableId, this.#unselected.get(routeTableId) ?? now] as const),
+    );
+  }
+
+  /** Ends a pass's writes early: what was not sent yet is left to the next pass, which knows more. */
+  yieldBulk(): void {
+    this.#yielded = true;
+    this.#options.writer.yieldBulk();
+  }
+
+  /**
+   * Performs a failover's replaces, all at once and ahead of everything else. When one fails, a pass that is writing ends early, so that the next one can try it
+   * again soon.
+   */
   async executeFailover(
     operations: readonly Write[],
     epoch: number,
@@ -99,6 +143,9 @@ export class RouteExecutor {
       operations.map(async (operation) => (await this.#write(operation, true, epoch, signal)) === "done"),
     );
     this.#reportFull();
+    if (results.includes(false)) {
+      this.yieldBulk();
+    }
     return results;
   }
 
@@ -142,7 +189,7 @@ export class RouteExecutor {
       ...(await Promise.all(
         rest.map(async (operation): Promise<Outcome> => {
           const missing = operation.kind === "delete" && operation.after.some((each) => !standing.has(each));
-          return missing ? "waiting" : await this.#delete(operation, epoch, signal);
+          return missing || this.#yielded ? "waiting" : await this.#delete(operation, epoch, signal);
         }),
       )),
     );
@@ -204,7 +251,11 @@ export class RouteExecutor {
         return "superseded";
       case "failed":
         overlay.doubt(routeTableId, destination);
-        if (result.error.code === "ROUTE_EXISTS" || result.error.code === "WRITE_SUPERSEDED") {
+        if (result.error.code === "ROUTE_EXISTS") {
+          this.#taken.push(operation);
+          return "stale";
+        }
+        if (result.error.code === "WRITE_SUPERSEDED") {
           return "stale";
         }
         if (result.error.code === "ROUTE_LIMIT_EXCEEDED") {
@@ -222,7 +273,8 @@ export class RouteExecutor {
     const { setbacks } = this.#options.state;
     const subject = error.code === "ROUTE_TABLE_NOT_FOUND" ? operation.routeTableId : subjectOf(operation);
     const now = clock.monotonic();
-    const setback = setbacks.failed(subject, error, now);
+    const tried = subject === operation.routeTableId ? "" : targetOf(operation);
+    const setback = setbacks.failed(subject, error, now, tried);
     log.warn(
       { ...fields, err: error, attempts: setback.attempts, retryMs: setback.retryAt - now },
       "a route could not be written",
@@ -236,6 +288,10 @@ export function subjectOf({
   destination,
 }: Pick<RouteOperation, "routeTableId" | "destination">): string {
   return `${routeTableId} ${destination}`;
+}
+
+function targetOf(operation: RouteOperation): string {
+  return operation.kind === "delete" ? "" : operation.target;
 }
 
 function isCode(result: WriteResult, code: string): boolean {

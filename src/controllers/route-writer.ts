@@ -31,6 +31,13 @@ interface Job {
 
 /** A failover is short and urgent: a node's routes in all tables shall go out in one wave. The token bucket bounds it. */
 const URGENT_FACTOR = 3;
+/**
+ * Decisions whose writes may still come: passes follow one another and a failover submits within 200 ms, so nothing older than this many is under way. What is
+ * remembered of older ones goes.
+ */
+const REMEMBERED_DECISIONS = 1000;
+/** Routes and interfaces that are remembered at least, so that forgetting costs nothing where there is little to forget. */
+const REMEMBERED_AT_LEAST = 1000;
 
 const SUPERSEDED = new NetworkError(
   "conflict",
@@ -53,6 +60,9 @@ export class RouteWriter {
   readonly #bulk: Job[] = [];
   readonly #inFlight = new Map<string, Job>();
   readonly #latest = new Map<string, number>();
+  #newestEpoch = -1;
+  #yieldedEpoch = -1;
+  #forgetAt = REMEMBERED_AT_LEAST;
   #urgentActive = 0;
   #bulkActive = 0;
 
@@ -74,9 +84,20 @@ export class RouteWriter {
     );
   }
 
+  /** Gives up the bulk writes of all decisions so far that were not sent yet, as superseded: the next pass plans them anew. */
+  yieldBulk(): void {
+    this.#yieldedEpoch = this.#newestEpoch;
+    this.#bulk.splice(0).forEach((job) => job.settle({ kind: "superseded" }));
+  }
+
   /** Writes that wait or are in flight. */
   get pending(): number {
     return this.#urgent.length + this.#bulk.length + this.#inFlight.size;
+  }
+
+  /** Routes and interfaces whose last decision is remembered. */
+  get remembered(): number {
+    return this.#latest.size;
   }
 
   #submit(
@@ -92,6 +113,8 @@ export class RouteWriter {
       return promise;
     }
     this.#latest.set(key, epoch);
+    this.#newestEpoch = Math.max(this.#newestEpoch, epoch);
+    this.#forgetOld();
     for (const queue of [this.#urgent, this.#bulk]) {
       const index = queue.findIndex((job) => job.key === key);
       if (index >= 0) {
@@ -101,6 +124,18 @@ export class RouteWriter {
     (urgent ? this.#urgent : this.#bulk).push({ key, epoch, urgent, perform, signal, settle: resolve });
     this.#pump();
     return promise;
+  }
+
+  #forgetOld(): void {
+    if (this.#latest.size < this.#forgetAt) {
+      return;
+    }
+    for (const [key, epoch] of this.#latest) {
+      if (epoch < this.#newestEpoch - REMEMBERED_DECISIONS) {
+        this.#latest.delete(key);
+      }
+    }
+    this.#forgetAt = Math.max(REMEMBERED_AT_LEAST, 2 * this.#latest.size);
   }
 
   #pump(): void {
@@ -145,7 +180,8 @@ export class RouteWriter {
     this.#buckets.set(action, bucket);
     for (;;) {
       job.signal.throwIfAborted();
-      if ((this.#latest.get(job.key) ?? job.epoch) > job.epoch) {
+      const yielded = !job.urgent && job.epoch <= this.#yieldedEpoch;
+      if (yielded || (this.#latest.get(job.key) ?? job.epoch) > job.epoch) {
         throw SUPERSEDED;
       }
       mayWrite();

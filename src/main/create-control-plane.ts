@@ -114,6 +114,7 @@ export async function createControlPlane(
   const journal = await RouteJournal.open(store, PREFIX, signal);
   const hosts = new HostController({
     registry: addressing,
+    clock,
     log: log.child({ component: "hosts" }),
     hostTags: config.hostTags,
   });

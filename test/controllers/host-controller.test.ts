@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
+import { VirtualClock } from "../../src/adapters/simulation/virtual-clock.ts";
 import { HostController, type HostRegistry } from "../../src/controllers/host-controller.ts";
 import type { CloudFacts, CloudInstance, InstanceState } from "../../src/core/cloud/facts.ts";
 import { parseIpv4, type Ipv4 } from "../../src/core/net/ipv4.ts";
@@ -76,9 +77,16 @@ function facts(...instances: readonly CloudInstance[]): CloudFacts {
 describe("hosts that EC2 shows", () => {
   let registry: ListOfHosts;
   let controller: HostController;
+  let clock: VirtualClock;
   beforeEach(() => {
     registry = new ListOfHosts();
-    controller = new HostController({ registry, log: silentLog, hostTags: [{ key: "role", value: "node" }] });
+    clock = new VirtualClock();
+    controller = new HostController({
+      registry,
+      clock,
+      log: silentLog,
+      hostTags: [{ key: "role", value: "node" }],
+    });
   });
 
   it("registers instances that run and carry the tag, with the labels that placement reads", async () => {
@@ -131,10 +139,40 @@ describe("hosts that EC2 shows", () => {
     await controller.reconcile(facts(instance(2)), never);
     await controller.reconcile(facts(instance(1), instance(2)), never);
     await controller.reconcile(facts(instance(2)), never);
+    await clock.runFor(30_000);
     expect(registry.list).toHaveLength(2);
     await controller.reconcile(facts(instance(2)), never);
 
     expect(registry.list.map(({ name }) => name)).toEqual(["ip-10-0-0-2"]);
+  });
+
+  it("removes nobody for looks that follow each other within seconds", async () => {
+    await controller.reconcile(facts(instance(1)), never);
+    for (let look = 0; look < 5; look += 1) {
+      await controller.reconcile(facts(), never);
+      await clock.runFor(1000);
+    }
+
+    expect(registry.list.map(({ name }) => name)).toEqual(["ip-10-0-0-1"]);
+  });
+
+  it("removes nobody while an instance cannot be read", async () => {
+    await controller.reconcile(facts(instance(1)), never);
+    const unread = { ...facts(), unreadableInstanceIds: ["i-1"] };
+    for (let look = 0; look < 3; look += 1) {
+      await controller.reconcile(unread, never);
+      await clock.runFor(60_000);
+    }
+
+    expect(registry.list.map(({ name }) => name)).toEqual(["ip-10-0-0-1"]);
+  });
+
+  it("says no longer that a host was refused when its instance is gone", async () => {
+    registry.refuse = "ip-10-0-0-1";
+    await controller.reconcile(facts(instance(1)), never);
+    await controller.reconcile(facts(), never);
+
+    expect([...controller.refused()]).toEqual([]);
   });
 
   it("never removes a host that somebody else registered", async () => {
@@ -162,6 +200,19 @@ describe("hosts that EC2 shows", () => {
     expect([...controller.refused()]).toEqual([["ip-10-0-0-1", "ip-10-0-0-1 exists"]]);
 
     registry.refuse = "";
+    await controller.reconcile(facts(instance(1), instance(2)), never);
+    expect([...controller.refused()]).toEqual([]);
+  });
+
+  it("removes nothing when every host that it learned is absent at once, and says what to look at", async () => {
+    await controller.reconcile(facts(instance(1), instance(2)), never);
+    for (let pass = 0; pass < 5; pass += 1) {
+      await clock.runFor(60_000);
+      await controller.reconcile(facts(), never);
+    }
+    expect(registry.list).toHaveLength(2);
+    expect([...controller.refused().keys()]).toEqual(["ip-10-0-0-1", "ip-10-0-0-2"]);
+
     await controller.reconcile(facts(instance(1), instance(2)), never);
     expect([...controller.refused()]).toEqual([]);
   });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
-import { parseCidr } from "../../src/core/net/cidr.ts";
+import { containsCidr, parseCidr } from "../../src/core/net/cidr.ts";
 import { SmallRegion } from "../support/region.ts";
 
 const LEAVES = ["100.104.0.0/16", "100.105.0.0/16", "100.96.0.0/16", "100.97.0.0/16"];
@@ -96,6 +96,23 @@ describe("a controller on a region", () => {
     ]);
   });
 
+  it("tries a third node at once when the stand-in's interface vanished before the write", async () => {
+    region.groups["100.96.0.0/16"] = ["a1", "a2", "a3"];
+    delete region.groups["100.97.0.0/16"];
+    const controller = await settled();
+    await region.clock.runFor(60_000);
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const [standIn = "", third = ""] = ["a1", "a2", "a3"].filter((node) => node !== dead);
+    region.health.states.set(dead, "down");
+    region.region.terminate(region.instances.get(standIn)?.id ?? "");
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+    region.health.states.set(standIn, "down");
+    controller.passes.trigger();
+    await region.clock.runFor(2500);
+
+    expect(region.tables.map((table) => region.gatewayOf("100.96.0.0/16", table))).toEqual([third, third]);
+  });
+
   it("leaves the routes of a group of one where they are, and raises an alarm", async () => {
     const controller = await settled();
     region.health.states.set("a3", "down");
@@ -121,6 +138,14 @@ describe("a controller on a region", () => {
     await region.clock.runUntilSettled(controller.passes.rebalance(never));
     await region.clock.runFor(5000);
     expect(region.gatewayOf("100.96.0.0/16")).toBe(dead);
+  });
+
+  it("refuses to rebalance while nobody answers", async () => {
+    const controller = await settled();
+    region.health.blind = true;
+
+    await expect(controller.passes.rebalance(never)).rejects.toMatchObject({ code: "REBALANCE_BLIND" });
+    region.health.blind = false;
   });
 
   it("follows an instance that was replaced under the same address", async () => {
@@ -166,6 +191,52 @@ describe("a controller on a region", () => {
     expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
   });
 
+  it("leaves alone a foreign route that came between the look and the write", async () => {
+    const [table = ""] = region.tables;
+    let came = false;
+    const controller = await region.controller({
+      onFacts: async ({ instances }) => {
+        if (!came && instances.length === region.instances.size) {
+          came = true;
+          region.region.createRoute(table, parseCidr("100.96.0.0/16"), { kind: "other", id: "nat-1" });
+        }
+      },
+    });
+    controller.passes.start();
+    await region.clock.runFor(60_000);
+
+    expect(region.routes(table)).toContain("100.96.0.0/16 nat-1");
+    expect(controller.passes.alarms().map(({ kind }) => kind)).toEqual(["foreign-route"]);
+  });
+
+  it("deletes nothing from a table that a few looks show without its subnet", async () => {
+    await settled();
+    await region.clock.runFor(60_000);
+    const subnets = region.region.routeTables.get(region.tables[1] ?? "")?.subnetIds;
+    const subnet = region.instances.get("b1")?.subnetId ?? "";
+    subnets?.delete(subnet);
+    await region.clock.runFor(45_000);
+    subnets?.add(subnet);
+    await region.clock.runFor(300_000);
+
+    expect(region.prefixes(region.tables[1])).toEqual(LEAVES);
+    const main = [...region.region.routeTables.values()].find((each) => each.main);
+    expect(region.prefixes(main?.id)).toEqual([]);
+    expect(region.ec2.calls()["DeleteRoute"]).toBe(4);
+  });
+
+  it("takes its routes out of a table that no node's subnet uses any more", async () => {
+    await settled();
+    const [kept = "", left = ""] = region.tables;
+    const tables = region.region.routeTables;
+    tables.get(left)?.subnetIds.forEach((subnetId) => tables.get(kept)?.subnetIds.add(subnetId));
+    tables.get(left)?.subnetIds.clear();
+    await region.clock.runFor(120_000);
+
+    expect(region.prefixes(left)).toEqual([]);
+    expect(region.prefixes(kept)).toEqual(LEAVES);
+  });
+
   it("adopts standing routes after a lost store, without one write", async () => {
     const first = await settled();
     await region.clock.runUntilSettled(first.passes.stop());
@@ -199,6 +270,37 @@ describe("a controller on a region", () => {
         false,
         false,
       ]);
+    },
+  );
+});
+
+describe("two of a group's three nodes that die 10 ms apart", () => {
+  it.for([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])(
+    "lose their routes to the third, whatever pass is under way and however old its look is (%i)",
+    async (number) => {
+      const region = new SmallRegion({ lagMs: 5000 });
+      region.groups["100.96.0.0/16"] = ["a1", "a2", "a3"];
+      delete region.groups["100.97.0.0/16"];
+      const controller = await region.controller();
+      controller.passes.start();
+      await region.clock.runFor(60_000);
+      const first = region.gatewayOf("100.96.0.0/16") ?? "";
+      const [second = "", third = ""] = ["a1", "a2", "a3"].filter((node) => node !== first);
+      const { passes, failover } = controller;
+      const pass = number % 2 === 0 ? passes.reconcile(never) : passes.rebalance(never);
+      await region.clock.runFor(number * 20);
+      region.health.states.set(first, "down");
+      const moves = [failover.failOver(first, new Set([second]))];
+      await region.clock.runFor(10);
+      region.health.states.set(second, "down");
+      moves.push(failover.failOver(second, new Set([third])));
+      await region.clock.runUntilSettled(Promise.all([...moves, pass]));
+      const gateways = () => region.tables.map((table) => region.gatewayOf("100.96.0.0/16", table));
+
+      expect(gateways()).toEqual([third, third]);
+      await region.clock.runFor(60_000);
+      expect(gateways()).toEqual([third, third]);
+      await region.stop();
     },
   );
 });
@@ -241,6 +343,85 @@ describe("when EC2 says no", () => {
     expect(region.prefixes().length).toBeLessThan(90);
     expect(region.clock.monotonic() - started).toBeLessThan(200);
     expect(region.gatewayOf("100.104.0.0/16", region.tables[1])).toBe(standIn);
+  });
+
+  it("tries a failover that EC2 refused again before the bulk work is done", async () => {
+    region = new SmallRegion();
+    const controller = await region.controller();
+    controller.passes.start();
+    await region.clock.runFor(10_000);
+    for (let index = 0; index < 90; index += 1) {
+      region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
+    }
+    controller.passes.trigger();
+    await region.clock.runUntilTrue(() => region.prefixes().length > 10, 10_000);
+    const dead = region.gatewayOf("100.104.0.0/16") ?? "";
+    const standIn = dead === "b1" ? "b2" : "b1";
+    region.health.states.set(dead, "down");
+    region.ec2.failNext("ReplaceRoute", "throttled", 4);
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+    controller.passes.trigger();
+    await region.clock.runFor(5000);
+
+    expect(region.prefixes().length).toBeLessThan(90);
+    expect(region.tables.map((table) => region.gatewayOf("100.104.0.0/16", table))).toEqual([
+      standIn,
+      standIn,
+    ]);
+    await region.clock.runFor(60_000);
+    expect(region.prefixes()).toHaveLength(94);
+  });
+
+  it("looks again every half minute while it writes for longer", async () => {
+    region = new SmallRegion();
+    const controller = await region.controller();
+    for (let index = 0; index < 120; index += 1) {
+      region.groups[`100.${98 + (index % 4)}.${Math.floor(index / 4) * 8}.0/21`] = ["a1"];
+    }
+    controller.passes.start();
+    await region.clock.runFor(10_000);
+    const table = region.tables[0] ?? "";
+    region.region.deleteRoute(table, parseCidr("100.96.0.0/16"));
+    await region.clock.runUntilTrue(() => region.gatewayOf("100.96.0.0/16", table) !== undefined, 34_000);
+    expect(region.prefixes(region.tables[1]).length).toBeLessThan(124);
+    await region.clock.runFor(60_000);
+
+    expect(region.prefixes(region.tables[1])).toHaveLength(124);
+    expect(region.writes()).toBe(2 * 124 + 1);
+  });
+
+  it("leaves no group without a route at any write while foreign routes come and go", async () => {
+    region = new SmallRegion();
+    region.region.routeQuota = 10;
+    const controller = await region.controller({ quota: 10 });
+    controller.passes.start();
+    await region.clock.runFor(30_000);
+    const groups = LEAVES.map(parseCidr);
+    const gaps: string[] = [];
+    region.region.watchRoutes(({ routeTableId, at }) => {
+      if (region.tables.includes(routeTableId)) {
+        const served = region.prefixes(routeTableId).map(parseCidr);
+        groups
+          .filter((group) => !served.some((cidr) => containsCidr(cidr, group)))
+          .forEach((group) => gaps.push(`${group} in ${routeTableId} at ${at}`));
+      }
+    });
+    const foreign = Array.from({ length: 6 }, (_, index) => parseCidr(`192.0.2.${index * 8}/29`));
+    const shapes: number[] = [];
+    for (const change of [...foreign, ...foreign.toReversed()]) {
+      const [table = ""] = region.tables;
+      const stands = region.prefixes(table).includes(change);
+      if (stands) {
+        region.region.deleteRoute(table, change);
+      } else {
+        region.region.createRoute(table, change, { kind: "other", id: "nat-1" });
+      }
+      await region.clock.runFor(70_000);
+      shapes.push(region.prefixes(region.tables[1]).length);
+    }
+
+    expect(shapes).toEqual([4, 4, 4, 4, 3, 2, 3, 4, 4, 4, 4, 4]);
+    expect(gaps).toEqual([]);
   });
 
   it("plans coarser when a table is full, and does not loop", async () => {

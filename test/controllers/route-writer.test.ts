@@ -49,7 +49,7 @@ class SlowCloud implements Cloud {
 }
 
 function destination(index: number): Cidr {
-  return formatCidr(0x64_00_00_00 + index * 65_536, 16);
+  return formatCidr(0x64_00_00_00 + index * 256, 24);
 }
 
 function create(index: number, target = "eni-1") {
@@ -154,6 +154,18 @@ describe("the route writer", () => {
 
     expect(cloud.mostInFlight).toBe(1);
     expect(cloud.arrived.map(({ at }) => at)).toEqual([0, 100]);
+  });
+
+  it("forgets routes that nobody wrote for a thousand decisions, so that what comes and goes does not pile up", async () => {
+    const { clock, writer } = setUp(0, { capacity: 100_000, refillPerSecond: 5, reserve: 0 });
+    for (let epoch = 1; epoch <= 5000; epoch += 1) {
+      void writer.write(create(epoch % 5000, `eni-${epoch}`), false, epoch, never);
+      await clock.runFor(1);
+    }
+
+    expect(writer.remembered).toBeLessThanOrEqual(2100);
+    expect(writer.pending).toBe(0);
+    expect(await writer.write(create(0, "eni-old"), false, 4999, never)).toEqual({ kind: "superseded" });
   });
 
   it("asks before every attempt whether it may still write", async () => {
