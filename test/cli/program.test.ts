@@ -39,8 +39,14 @@ it("explains a command with examples", async () => {
 });
 
 it.for([
-  [["hots"], "Error: unknown command 'hots'\n(Did you mean host?)\n"],
-  [["host", "add", "node-1"], "Error: missing required argument 'ip'\n"],
+  [
+    ["hots"],
+    "Error: unknown command 'hots'\n(Did you mean host?)\nUsage: romana [options] [command]   (more: --help)\n",
+  ],
+  [
+    ["host", "add", "node-1"],
+    "Error: missing required argument 'ip'\nUsage: romana host add [options] <name> <ip> [cidr] [agent-port]   (more: --help)\n",
+  ],
   [["host", "list", "-o", "xml"], 'Error: --output cannot be "xml": choose table, wide, json, yaml, name\n'],
   [["host", "list", "-o", "json", "-f", "json"], expect.stringContaining("cannot be used with option")],
   [["host", "label", "node-1", "=x"], expect.stringContaining('not a label: "=x"')],
