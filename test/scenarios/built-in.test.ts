@@ -73,6 +73,15 @@ describe("a simulation", () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b));
   });
 
+  it("is refused with more nodes than its subnets have addresses for", async () => {
+    await expect(run({ nodes: 6_000 })).rejects.toMatchObject({
+      code: "SIMULATION_INVALID",
+      message: expect.stringMatching(
+        /^zone "us-west-2a" takes no more nodes after 18\d\d: .*simulate fewer nodes$/,
+      ) as string,
+    });
+  });
+
   it("names the step that cannot be done", async () => {
     const steps = scenario(["at: 5s, do: kill, target: ip-1-2-3-4"]);
 
