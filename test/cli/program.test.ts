@@ -169,7 +169,7 @@ it("generates a topology that it finds valid, and says where one is not", async 
 
   expect([valid.code, valid.stdout.split("\n")[0]]).toEqual([
     0,
-    "The document is valid: 1 networks, 0 hosts.",
+    "The document is valid: 1 network, 0 hosts.",
   ]);
   expect(valid.stdout).toMatch(/us-west-2b-group-02 +100\.120\.0\.0\/13 +group/);
   expect(broken.code).toBe(2);
