@@ -67,5 +67,15 @@ export function createProgram({
   addressCommands(program, open);
   blackoutCommands(program, open);
   completionCommand(program, terminal);
+  showUsageAfterError(program);
   return program;
+}
+
+/** Whoever typed something wrong sees what the command takes. */
+function showUsageAfterError(command: Command): void {
+  const usage = command.createHelp().commandUsage(command);
+  command.showHelpAfterError(`Usage: ${usage}   (more: --help)`);
+  for (const each of command.commands) {
+    showUsageAfterError(each);
+  }
 }

@@ -92,7 +92,8 @@ function renderPicture(cells: readonly GroupCell[], colours: Colours): readonly 
     const lines: string[] = [];
     for (let from = 0; from < texts.length; from += CELLS_PER_LINE) {
       const label = (from === 0 ? zone : "").padEnd(width);
-      lines.push(`  ${colours.cyan(label)}  ${texts.slice(from, from + CELLS_PER_LINE).join("   ")}`);
+      const line = `  ${colours.cyan(label)}  ${texts.slice(from, from + CELLS_PER_LINE).join("   ")}`;
+      lines.push(line.trimEnd());
     }
     return lines;
   });

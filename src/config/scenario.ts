@@ -6,6 +6,7 @@ import { z } from "zod";
 
 import { NetworkError } from "../core/errors.ts";
 import { parseCidr, type Cidr } from "../core/net/cidr.ts";
+import { nearestName } from "./nearest-name.ts";
 
 /** The folder of the built-in scenarios, one YAML file each. */
 const BUILT_IN = new URL("../../scenarios/", import.meta.url);
@@ -137,7 +138,7 @@ export function loadScenario(nameOrFile: string): Scenario {
     throw new NetworkError(
       "not-found",
       "SCENARIO_UNKNOWN",
-      `there is no scenario "${nameOrFile}"; the built-in ones are ${builtInScenarios().join(", ")}, a file is given by its path (./${nameOrFile}.yaml)`,
+      `there is no scenario "${nameOrFile}"${didYouMean(nameOrFile, builtInScenarios())}; the built-in ones are ${builtInScenarios().join(", ")}; a file is given by its path (./${nameOrFile}.yaml)`,
       { name: nameOrFile },
     );
   }
@@ -156,7 +157,7 @@ export function parseScenario(text: string, source: string): Scenario {
   if (document.errors.length > 0) {
     throw invalid(document.errors.map((error) => `${place(error.pos[0])}: ${firstLine(error.message)}`));
   }
-  const result = Scenario.safeParse(document.toJS({ maxAliasCount: 10 }));
+  const result = Scenario.safeParse(document.toJS({ maxAliasCount: 10 }), { error: inWords });
   if (!result.success) {
     throw invalid(
       result.error.issues.map((issue) => {
@@ -193,11 +194,49 @@ function readScenarioFile(path: string): string {
     throw new NetworkError(
       "not-found",
       "SCENARIO_UNKNOWN",
-      `cannot read the scenario "${path}": ${error instanceof Error ? error.message : String(error)}`,
+      `cannot read the scenario "${path}" (${reasonOf(error)}): name a file that exists and may be read`,
       { path },
       error,
     );
   }
+}
+
+/** The system's short code, such as ENOENT: the rest of its message repeats the path. */
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}
+
+/** Words for what people get wrong most; zod has its own for the rest. */
+function inWords(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === "unrecognized_keys") {
+    const known = issue.inst instanceof z.ZodObject ? Object.keys(issue.inst.shape) : [];
+    const hints = issue.keys.map((key) => `"${key}"${didYouMean(key, known)}`);
+    return `there is no field ${hints.join(", nor ")}; there are ${known.join(", ")}`;
+  }
+  if (issue.code === "invalid_union" && issue.discriminator !== undefined) {
+    const names = Array.isArray(issue.options) ? issue.options.map(String) : [];
+    const { input } = issue;
+    const given: unknown = isRecord(input) ? input[issue.discriminator] : undefined;
+    return typeof given === "string"
+      ? `nothing is called "${given}"${didYouMean(given, names)}; there are ${names.join(", ")}`
+      : `is missing; there are ${names.join(", ")}`;
+  }
+  if (issue.code === "invalid_type" && issue.input === undefined) {
+    return "is missing";
+  }
+  return issue.code === "invalid_type" && issue.expected === "object"
+    ? "expected fields (key: value)"
+    : undefined;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function didYouMean(text: string, names: readonly string[]): string {
+  const nearest = nearestName(text, names);
+  return nearest === undefined ? "" : ` (did you mean ${nearest}?)`;
 }
 
 function invalid(problems: readonly string[]): NetworkError {

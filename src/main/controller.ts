@@ -73,8 +73,9 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       limits: { maxInFlight: config.maxInFlight },
     });
     closers.push(() => server.close());
-    plane.start();
+    // First the address, then the work: a second controller on this machine ends here, before it has written anything.
     const address = await listen(server, config.listen);
+    plane.start();
     log.info(
       { address, cloud: config.cloud, vpcId: ec2?.vpcId, dryRun: config.dryRun },
       "the controller serves",

@@ -81,10 +81,7 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, cloud, config } = parts;
-  const addressing = await AddressingService.open(
-    { store, clock, log: log.child({ component: "addressing" }), prefix: PREFIX },
-    signal,
-  );
+  const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);

@@ -38,7 +38,8 @@ const CAUSES = 5;
 
 /**
  * Lines of JSON, one per call, written before the call returns: `level` (by name), `time` (ISO 8601), the fields, `msg`. The field `err` is for errors;
- * of those only name, code, kind, message, details, stack and causes are written, for an SDK hangs its request, headers and all, on its errors.
+ * of those only name, code, kind, message, details, stack and causes are written, for an SDK hangs its request, headers and all, on its errors. A stack
+ * is written of bugs; of a `NetworkError` and what caused it at level `debug` only, since its message says what there is to do.
  */
 export function createLogger({ level, destination = "stdout" }: LoggerOptions): Logger {
   return pino(
@@ -47,7 +48,7 @@ export function createLogger({ level, destination = "stdout" }: LoggerOptions): 
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: (error: unknown) => describeError(error, CAUSES) },
+      serializers: { err: (error: unknown) => describeError(error, CAUSES, level === "debug") },
       redact: { paths: secretPaths(), censor: "[redacted]" },
     },
     typeof destination === "string" ? pino.destination(destination === "stdout" ? 1 : 2) : destination,
@@ -65,20 +66,23 @@ function secretPaths(): string[] {
   return paths;
 }
 
-function describeError(error: unknown, causes: number): unknown {
+function describeError(error: unknown, causes: number, allStacks: boolean, isExpectedCause = false): unknown {
   if (!(error instanceof Error)) {
     return error;
   }
   const { name, message, stack, cause } = error;
+  const isExpected = isExpectedCause || error instanceof NetworkError;
   return {
     type: name,
     message,
     ...("code" in error ? { code: error.code } : {}),
     ...(error instanceof NetworkError ? { kind: error.kind, details: error.details } : {}),
-    stack,
-    ...(cause === undefined || causes === 0 ? {} : { cause: describeError(cause, causes - 1) }),
+    ...(allStacks || !isExpected ? { stack } : {}),
+    ...(cause === undefined || causes === 0
+      ? {}
+      : { cause: describeError(cause, causes - 1, allStacks, isExpected) }),
     ...(error instanceof AggregateError
-      ? { errors: error.errors.map((each) => describeError(each, 0)) }
+      ? { errors: error.errors.map((each) => describeError(each, 0, allStacks, isExpected)) }
       : {}),
   };
 }

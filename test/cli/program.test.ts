@@ -39,8 +39,14 @@ it("explains a command with examples", async () => {
 });
 
 it.for([
-  [["hots"], "Error: unknown command 'hots'\n(Did you mean host?)\n"],
-  [["host", "add", "node-1"], "Error: missing required argument 'ip'\n"],
+  [
+    ["hots"],
+    "Error: unknown command 'hots'\n(Did you mean host?)\nUsage: romana [options] [command]   (more: --help)\n",
+  ],
+  [
+    ["host", "add", "node-1"],
+    "Error: missing required argument 'ip'\nUsage: romana host add [options] <name> <ip> [cidr] [agent-port]   (more: --help)\n",
+  ],
   [["host", "list", "-o", "xml"], 'Error: --output cannot be "xml": choose table, wide, json, yaml, name\n'],
   [["host", "list", "-o", "json", "-f", "json"], expect.stringContaining("cannot be used with option")],
   [["host", "label", "node-1", "=x"], expect.stringContaining('not a label: "=x"')],
@@ -163,7 +169,7 @@ it("generates a topology that it finds valid, and says where one is not", async 
 
   expect([valid.code, valid.stdout.split("\n")[0]]).toEqual([
     0,
-    "The document is valid: 1 networks, 0 hosts.",
+    "The document is valid: 1 network, 0 hosts.",
   ]);
   expect(valid.stdout).toMatch(/us-west-2b-group-02 +100\.120\.0\.0\/13 +group/);
   expect(broken.code).toBe(2);

@@ -74,6 +74,24 @@ describe("a scenario file", () => {
     expect(problemsOf(() => parse(steps))[0]).toContain(problem);
   });
 
+  it.for([
+    [
+      "a verb",
+      "{ at: 1s, do: heel }",
+      'steps[0].do: nothing is called "heel" (did you mean heal?); there are kill, ',
+    ],
+    ["no verb", "{ at: 1s }", "steps[0].do: is missing; there are kill, "],
+    [
+      "a field",
+      "{ at: 1s, do: loss, percent: 1, targe: a }",
+      'steps[0]: there is no field "targe" (did you mean target?); there are at, do, percent, target',
+    ],
+    ["no field", "{ at: 1s, do: loss }", "steps[0].percent: is missing"],
+    ["no step", "kill", "steps[0]: expected fields (key: value)"],
+  ] as const)("says what may have been meant: %s", ([, step, words]) => {
+    expect(problemsOf(() => parse(`  - ${step}`))[0]).toContain(words);
+  });
+
   it("is refused when it is empty, or no map", () => {
     expect(problemsOf(() => parseScenario("", "s.yaml"))).toHaveLength(1);
     expect(problemsOf(() => parseScenario("- 1", "s.yaml"))).toHaveLength(1);
@@ -101,7 +119,9 @@ describe("the built-in scenarios", () => {
   });
 
   it("are listed when a name is none of them; a path is a file", () => {
-    expect(() => loadScenario("stedy")).toThrow(/no scenario "stedy"; the built-in ones are check-left-on, /);
+    expect(() => loadScenario("stedy")).toThrow(
+      /no scenario "stedy" \(did you mean steady\?\); the built-in ones are check-left-on, /,
+    );
     expect(() => loadScenario("./none.yaml")).toThrow('cannot read the scenario "./none.yaml"');
   });
 });

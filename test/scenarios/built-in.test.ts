@@ -55,6 +55,42 @@ describe("the built-in scenarios", () => {
 });
 
 describe("a simulation", () => {
+  it("tells what happens in the order in which it happens, although nobody repairs before the next step", async () => {
+    const { output } = await run(
+      { nodes: 9, pods: 30 },
+      {
+        scenario: scenario([
+          "at: 5s, do: stop-controller",
+          "at: 10s, do: edit, change: delete",
+          "at: 20s, do: edit, change: delete",
+        ]),
+      },
+    );
+
+    const times = [...output.matchAll(/^ +(\d+):(\d\d\.\d+)/gm)].map(
+      ([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds),
+    );
+    expect(times.length).toBeGreaterThan(8);
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+  });
+
+  it("is refused with more nodes than its subnets have addresses for", async () => {
+    await expect(run({ nodes: 6_000 })).rejects.toMatchObject({
+      code: "SIMULATION_INVALID",
+      message: expect.stringMatching(
+        /^zone "us-west-2a" takes no more nodes after 18\d\d: .*simulate fewer nodes$/,
+      ) as string,
+    });
+  });
+
+  it("names the step that cannot be done", async () => {
+    const steps = scenario(["at: 5s, do: kill, target: ip-1-2-3-4"]);
+
+    await expect(run({ nodes: 9, pods: 30 }, { scenario: steps })).rejects.toThrow(
+      'the step "kill" at 5 s: there is no node "ip-1-2-3-4" in this simulation',
+    );
+  });
+
   it("is the same for the same seed, and another for another", async () => {
     const first = await run({ seed: 5, json: true });
     const second = await run({ seed: 5, json: true });

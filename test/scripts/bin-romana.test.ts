@@ -1,5 +1,16 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,7 +34,11 @@ interface Checkout {
 }
 
 /** A checkout with nothing but bin/romana and a program that tells how it was started. `machineNode`: text of the machine's node. */
-function checkout(npmNode: "real" | "broken" | "none", machineNode?: string): Checkout {
+function checkout(
+  npmNode: "real" | "broken" | "none",
+  machineNode?: string,
+  environment: Readonly<Record<string, string>> = {},
+): Checkout {
   const folder = mkdtempSync(join(tmpdir(), "romana-bin-"));
   folders.push(folder);
   const root = join(folder, "check out");
@@ -51,7 +66,7 @@ function checkout(npmNode: "real" | "broken" | "none", machineNode?: string): Ch
   for (const tool of ["sh", "dirname", "readlink"]) {
     symlinkSync(`/bin/${tool}`, join(root, "machine", tool));
   }
-  const env = { PATH: join(root, "machine") };
+  const env = { PATH: join(root, "machine"), ...environment };
   return {
     root,
     run: (command, ...args) =>
@@ -127,3 +142,48 @@ it("says the same when the packages are missing, whatever Node there is", () => 
   expect(stderr).toContain("make deps");
   expect(status).toBe(1);
 });
+
+it("keeps what Node compiled in the user's cache folder", () => {
+  const home = mkdtempSync(join(tmpdir(), "romana-home-"));
+  folders.push(home);
+  const { root, run } = checkout("real", undefined, { HOME: home });
+
+  const results = [run(join(root, "bin/romana"), "x"), run(join(root, "bin/romana"), "x")];
+
+  expect(results.map(({ status, stderr }) => ({ status, stderr }))).toEqual([
+    { status: 7, stderr: "" },
+    { status: 7, stderr: "" },
+  ]);
+  expect(readdirSync(join(home, ".cache/romana/compiled"))).not.toEqual([]);
+});
+
+it("starts all the same where that folder cannot be made", () => {
+  const home = mkdtempSync(join(tmpdir(), "romana-home-"));
+  folders.push(home);
+  writeFileSync(join(home, "file"), "");
+  for (const environment of [
+    { HOME: home, XDG_CACHE_HOME: join(home, "file") },
+    { HOME: join(home, "nowhere") },
+    { HOME: "" },
+  ]) {
+    const { root, run } = checkout("real", undefined, environment);
+
+    const { status, stderr } = run(join(root, "bin/romana"), "x");
+
+    expect({ status, stderr }).toEqual({ status: 7, stderr: "" });
+  }
+  expect(existsSync(join(home, "nowhere"))).toBe(false);
+});
+
+it.skipIf(process.getuid?.() !== 0)(
+  "takes no compiled code from a folder that belongs to somebody else",
+  () => {
+    const home = mkdtempSync(join(tmpdir(), "romana-home-"));
+    folders.push(home);
+    chownSync(home, 65_534, 65_534);
+    const { root, run } = checkout("real", undefined, { HOME: home });
+
+    expect(run(join(root, "bin/romana"), "x").status).toBe(7);
+    expect(readdirSync(home)).toEqual([]);
+  },
+);

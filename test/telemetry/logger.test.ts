@@ -128,6 +128,27 @@ it("writes an error with its code, kind, details and causes", () => {
   });
 });
 
+it("leaves the stacks of expected failures to level debug, those of bugs are always written", () => {
+  const { logger, lines } = capture("info");
+  const bug = new TypeError("x is undefined");
+
+  logger.warn(
+    { err: new NetworkError("transient", "CLOUD_UNAVAILABLE", "away", {}, new Error("reset")) },
+    "1",
+  );
+  logger.error({ err: bug }, "2");
+
+  expect(lines()[0]?.["err"]).toEqual({
+    type: "NetworkError",
+    code: "CLOUD_UNAVAILABLE",
+    kind: "transient",
+    message: "away",
+    details: {},
+    cause: { type: "Error", message: "reset" },
+  });
+  expect(lines()[1]?.["err"]).toMatchObject({ stack: bug.stack });
+});
+
 it("writes the errors of an AggregateError, and ends with causes that go in a circle", () => {
   const { logger, lines } = capture();
   const circle = new Error("one");

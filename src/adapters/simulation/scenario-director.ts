@@ -113,7 +113,7 @@ export class ScenarioDirector {
     }
     this.#last = nodes.map(({ name }) => name);
     return {
-      text: `${namesOf(killed)} ${killed.length === 1 ? "falls" : "fall"} silent`,
+      text: `${namesOf(killed)} ${killed.length > 1 ? "fall" : "falls"} silent`,
       killed,
       healed: [],
     };
@@ -238,6 +238,9 @@ export class ScenarioDirector {
       case "all":
         return all;
       case "last":
+        if (this.#last.length === 0) {
+          throw missing('there is no "last" node: nobody was killed before, or they were terminated since');
+        }
         return this.#last.map((name) => this.#cluster.node(name));
       case "random": {
         const living = all.filter(({ name }) => this.#cluster.isAlive(name));
@@ -301,7 +304,7 @@ export class ScenarioDirector {
 }
 
 function verbFor(nodes: readonly SimulatedNode[]): string {
-  return nodes.length === 1 ? "is" : "are";
+  return nodes.length > 1 ? "are" : "is";
 }
 
 function said(text: string): StepReport {

@@ -3,7 +3,12 @@ import { containsCidr, formatCidr, parseCidr, type Cidr } from "../../core/net/c
 import { ipv4Value, type Ipv4 } from "../../core/net/ipv4.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { HostTables, WalkMachine, WalkWorld } from "./forwarding-walk.ts";
-import type { SimulatedInstance, SimulatedInterface, SimulatedRouteTable } from "./region-state.ts";
+import {
+  Ec2Error,
+  type SimulatedInstance,
+  type SimulatedInterface,
+  type SimulatedRouteTable,
+} from "./region-state.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { SimulatedCloud } from "./simulated-cloud.ts";
 import { SimulatedEc2, type Ec2Settings } from "./simulated-ec2.ts";
@@ -123,7 +128,7 @@ export class SimulatedCluster {
       );
     }
     this.#counts.set(zone, count);
-    const instance = this.region.launch({
+    const instance = this.#launch(zone, {
       subnetId,
       tags: { [CLUSTER_TAG]: "owned", [NODE_TAG.key]: NODE_TAG.value },
       isOld,
@@ -138,6 +143,26 @@ export class SimulatedCluster {
     const node: SimulatedNode = { name, address, zone, subnetId, instance, card };
     this.nodes.set(name, node);
     return node;
+  }
+
+  #launch(zone: string, request: Parameters<SimulatedRegion["launch"]>[0]): SimulatedInstance {
+    try {
+      return this.region.launch(request);
+    } catch (error) {
+      throw error instanceof Ec2Error
+        ? new NetworkError(
+            "invalid",
+            "SIMULATION_INVALID",
+            `zone "${zone}" takes no more nodes after ${this.#nodesIn(zone)}: a subnet of the simulated VPC has ${2 ** (32 - SUBNET_LENGTH) - 5} addresses; simulate fewer nodes`,
+            { zone },
+            error,
+          )
+        : error;
+    }
+  }
+
+  #nodesIn(zone: string): number {
+    return [...this.nodes.values()].filter((node) => node.zone === zone).length;
   }
 
   /** Terminates a node's instance; it is a node no more. */

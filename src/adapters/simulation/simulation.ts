@@ -239,7 +239,9 @@ export class Simulation {
     const start = clock.monotonic();
     for (const [index, step] of scenario.steps.entries()) {
       await this.#runUntil(start + step.at, routes);
-      const report = await clock.runUntilSettled(director.perform(step));
+      const report = await clock.runUntilSettled(director.perform(step)).catch((error: unknown) => {
+        throw error instanceof NetworkError ? inStep(error, step.do, step.at) : error;
+      });
       recorder.onDeath(report.killed);
       recorder.onHeal(report.healed);
       onEvent({ kind: "step", atMs: clock.monotonic(), text: report.text });
@@ -290,6 +292,8 @@ export class Simulation {
 
   async #runUntil(until: number, routes: RouteLog): Promise<void> {
     const { clock } = this.#options;
+    // Those that happened while pods were watched: they come before the next step.
+    this.#tellRoutes(routes);
     while (clock.monotonic() < until) {
       this.#options.signal.throwIfAborted();
       await clock.runUntil(Math.min(until, clock.monotonic() + 60_000));
@@ -319,6 +323,11 @@ export class Simulation {
   #tellPicture(): void {
     this.#options.onEvent({ kind: "picture", cells: this.#survey.picture() });
   }
+}
+
+/** The same problem, with the step that has it. */
+function inStep({ kind, code, message, details }: NetworkError, verb: string, at: number): NetworkError {
+  return new NetworkError(kind, code, `the step "${verb}" at ${at / 1_000} s: ${message}`, details);
 }
 
 function reachOf(report: PairReport): ReachView {

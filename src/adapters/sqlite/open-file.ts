@@ -106,7 +106,7 @@ function describe(error: unknown, path: string): unknown {
     return new NetworkError(
       "transient",
       "STORE_UNAVAILABLE",
-      `cannot open the store ${path}: ${error.message}; look at its folder, its owner and its permissions`,
+      `cannot open the store ${path}: ${error.message}; look at its folder, its owner and its permissions, or name a file elsewhere (--store sqlite:FILE)`,
       { file: path },
       error,
     );

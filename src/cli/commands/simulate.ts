@@ -24,10 +24,13 @@ export function simulateCommand(program: Command, signal: AbortSignal, runSimula
     program
       .command("simulate")
       .option("--region <name>", "AWS region whose zones are simulated (default: us-west-2)")
-      .option("--nodes <n>", "nodes, spread over the zones (default: 30)", parseCount)
-      .option("--pods <n>", "pods, spread over the nodes (default: 300)", parseCount)
-      .option("--seed <n>", "seed of all chance: the same seed gives the same run", parseCount)
-      .option("--scenario <name|file>", "what happens: a built-in scenario or a YAML file")
+      .option("--nodes <n>", "nodes, spread over the zones (default: the scenario's, else 30)", parseCount)
+      .option("--pods <n>", "pods, spread over the nodes (default: the scenario's, else 300)", parseCount)
+      .option("--seed <n>", "seed of all chance: the same seed gives the same run (default: 1)", parseCount)
+      .option(
+        "--scenario <name|file>",
+        "what happens: a built-in scenario (a wrong name lists them) or a YAML file, ./my.yaml (default: node-failure)",
+      )
       .option("--topology <file>", "topology document (default: generated for the region)")
       .option("--json", "a result of one line at the end, for programs")
       .description("run the whole system on a simulated region: no account, no root"),
@@ -43,7 +46,7 @@ export function simulateCommand(program: Command, signal: AbortSignal, runSimula
 
 function parseCount(text: string): number {
   if (!/^\d{1,9}$/.test(text)) {
-    throw new InvalidArgumentError("expected a number, 0 or more");
+    throw new InvalidArgumentError("Expected a whole number, up to nine digits.");
   }
   return Number(text);
 }

@@ -197,7 +197,9 @@ async function validate({ out, terminal }: Session, document: unknown): Promise<
     await out.document({ valid: true, networks: trees, hosts: hosts.length, warnings });
     return;
   }
-  out.text(`The document is valid: ${networks.length} networks, ${hosts.length} hosts.`);
+  out.text(
+    `The document is valid: ${counted(networks.length, "network")}, ${counted(hosts.length, "host")}.`,
+  );
   for (const { network, groups } of trees) {
     out.text(`\nGroups of ${network}:`);
     out.table(
@@ -248,4 +250,8 @@ function parseCount(text: string): number {
     throw new InvalidArgumentError("expected a number");
   }
   return Number(text);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

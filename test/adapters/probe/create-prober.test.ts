@@ -25,7 +25,7 @@ describe("ICMP", () => {
     await expect(createIcmpProber({ load: () => Promise.reject(missing) })).rejects.toMatchObject({
       kind: "invalid",
       code: "PROBER_UNAVAILABLE",
-      message: expect.stringMatching(/npm rebuild raw-socket.*TCP probes/) as string,
+      message: expect.stringMatching(/make deps.*--probe tcp/) as string,
       cause: missing,
     });
   });

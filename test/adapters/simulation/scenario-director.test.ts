@@ -63,6 +63,14 @@ describe("whom a step means", () => {
     expect(dead()).toEqual(["ip-10-0-0-4", "ip-10-0-8-5", "ip-10-0-8-6"]);
   });
 
+  it("nobody by `last` as long as nobody was killed: that is refused", async () => {
+    const { perform } = setUp();
+
+    await expect(perform({ do: "heal", target: "last" })).rejects.toThrow(
+      /no "last" node.*change the step's target/,
+    );
+  });
+
   it("the nodes of the latest kill, and one living node by chance", async () => {
     const { perform, dead } = setUp();
     await perform({ do: "kill", target: { zone: "us-west-2a" } });
