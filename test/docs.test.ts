@@ -212,6 +212,8 @@ function pathsOf(page: string): readonly string[] {
 const options = new Set([
   "--help",
   "--version",
+  // Node's, as bin/romana gives them to it.
+  ...(read("bin/romana").match(/(?<=\s)--[a-z][\w-]*(?==)/g) ?? []),
   ...Object.values(controllerOptions).flatMap(({ name, aliases }) =>
     [name, ...aliases].map((each) => `--${each}`),
   ),
