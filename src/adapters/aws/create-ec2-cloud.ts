@@ -5,6 +5,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { Ec2Cloud } from "./ec2-cloud.ts";
 import { InstanceMetadata, metadataOptions, type InstanceMetadataOptions } from "./imds.ts";
+import { readLean } from "./lean-answers.ts";
 
 /** A connection that is not made after this is tried again. */
 const CONNECTION_TIMEOUT_MS = 1000;
@@ -79,6 +80,7 @@ export async function createEc2Cloud(
       httpsAgent: sockets,
     },
   });
+  readLean(client);
   log.info({ region, vpcId, cluster: options.cluster }, "using the EC2 API");
   const cloud = new Ec2Cloud({
     client,
