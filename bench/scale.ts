@@ -54,7 +54,7 @@ async function callsIdle(): Promise<BenchRow> {
     id: "calls-idle",
     name:
       `Describe calls of an idle pass: ${small.calls} at 24 and ${large.calls} at 1,000 nodes (${pages}); ` +
-      "two more once in 10 minutes, for the VPC and its subnets",
+      "one more in two passes of 10 minutes, for the VPC and for its subnets",
     ...bar(Math.max(small.calls, large.calls), "calls", 3, "at most"),
     peer: "",
     peerFigure: "",

@@ -29,14 +29,22 @@ export interface VpcLayoutOptions {
   readonly timeoutMs: number;
 }
 
+/** One of the two readings, with the moments (monotonic milliseconds) at which it last succeeded and was last tried. */
+interface Part {
+  readAt: number;
+  triedAt: number;
+}
+
 /**
- * The VPC's CIDRs and subnets, kept between passes. Read again when they are 10 minutes old, and at once when a subnet turns up that is not
- * among them; a subnet that is not there then either is not asked for again until the next reading.
+ * The VPC's CIDRs and subnets, kept between passes. Both are read at the start, and at once when a subnet turns up that is not among them; a subnet that is
+ * not there then either is not asked for again until the next reading. A reading that is 10 minutes old is renewed, the two in different passes, so that a
+ * pass in which nothing is new never costs more than one call for them.
  */
 export class VpcLayout {
   readonly #options: VpcLayoutOptions;
+  readonly #subnetsPart: Part = { readAt: 0, triedAt: 0 };
+  readonly #cidrsPart: Part = { readAt: 0, triedAt: 0 };
   #layout: Layout | undefined;
-  #readAt = 0;
   #known = new Set<string>();
 
   constructor(options: VpcLayoutOptions) {
@@ -45,35 +53,54 @@ export class VpcLayout {
 
   /**
    * The layout, with `subnetIds` in it where they exist. When only its age asks for a new reading and that fails, the old layout stays and
-   * the next call tries again.
+   * a later call tries again.
    */
   async read(subnetIds: Iterable<string>, signal: AbortSignal): Promise<Layout> {
-    const { clock, log } = this.#options;
     const seen = [...subnetIds];
     const old = this.#layout;
-    const missing = seen.filter((id) => !this.#known.has(id));
-    if (old !== undefined && missing.length === 0 && clock.monotonic() - this.#readAt < MAX_AGE_MS) {
+    if (old === undefined || seen.some((id) => !this.#known.has(id))) {
+      const vpcCidrs = await this.#renew(this.#cidrsPart, () => this.#fetchCidrs(signal));
+      const subnets = await this.#renew(this.#subnetsPart, () => this.#fetchSubnets(signal));
+      return this.#keep({ vpcCidrs, subnets }, seen);
+    }
+    const part = this.#due();
+    if (part === undefined) {
       return old;
     }
     try {
-      const layout = await this.#fetch(signal);
-      this.#layout = layout;
-      this.#readAt = clock.monotonic();
-      this.#known = new Set([...layout.subnets.map(({ id }) => id), ...seen]);
-      return layout;
+      return part === this.#subnetsPart
+        ? this.#keep({ ...old, subnets: await this.#renew(part, () => this.#fetchSubnets(signal)) }, seen)
+        : this.#keep({ ...old, vpcCidrs: await this.#renew(part, () => this.#fetchCidrs(signal)) }, seen);
     } catch (error) {
-      if (old === undefined || missing.length > 0 || !(error instanceof NetworkError)) {
+      if (!(error instanceof NetworkError)) {
         throw error;
       }
-      log.warn({ err: error }, "subnets could not be read again, the last ones stay");
+      const what = part === this.#subnetsPart ? "subnets" : "CIDRs of the VPC";
+      this.#options.log.warn({ err: error }, `${what} could not be read again, the last ones stay`);
       return old;
     }
   }
 
-  async #fetch(signal: AbortSignal): Promise<Layout> {
-    const vpcCidrs = await this.#fetchCidrs(signal);
-    const subnets = await this.#fetchSubnets(signal);
-    return { vpcCidrs, subnets };
+  /** Of the readings that are old the one that was tried longest ago, so that one that always fails does not keep the other from its turn. */
+  #due(): Part | undefined {
+    const now = this.#options.clock.monotonic();
+    return [this.#subnetsPart, this.#cidrsPart]
+      .filter(({ readAt }) => now - readAt >= MAX_AGE_MS)
+      .toSorted((a, b) => a.triedAt - b.triedAt)[0];
+  }
+
+  async #renew<T>(part: Part, fetch: () => Promise<T>): Promise<T> {
+    const { clock } = this.#options;
+    part.triedAt = clock.monotonic();
+    const value = await fetch();
+    part.readAt = clock.monotonic();
+    return value;
+  }
+
+  #keep(layout: Layout, seen: readonly string[]): Layout {
+    this.#layout = layout;
+    this.#known = new Set([...layout.subnets.map(({ id }) => id), ...seen]);
+    return layout;
   }
 
   async #fetchCidrs(signal: AbortSignal): Promise<readonly Cidr[]> {

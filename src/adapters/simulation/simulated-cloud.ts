@@ -25,7 +25,8 @@ interface Layout {
   readonly subnets: readonly CloudSubnet[];
   readonly vpcCidrs: readonly Cidr[];
   readonly known: ReadonlySet<string>;
-  readonly readAt: number;
+  readonly subnetsReadAt: number;
+  readonly vpcsReadAt: number;
 }
 
 const ACTIONS = {
@@ -133,23 +134,40 @@ export class SimulatedCloud implements Cloud {
     return this.#ec2.calls();
   }
 
-  /** Subnets and CIDRs are kept for ten minutes, unless a subnet turns up that is not among them. */
+  /**
+   * Subnets and CIDRs are both read at the start and when a subnet turns up that is not among them; else each when it is ten minutes old, one of them in a
+   * pass, as the adapter for the real one does.
+   */
   async #readLayout(subnetIds: ReadonlySet<string>, signal: AbortSignal): Promise<Layout> {
     const old = this.#layout;
-    const isOld = old === undefined || this.#clock.monotonic() - old.readAt >= LAYOUT_KEPT_MS;
-    if (!isOld && [...subnetIds].every((id) => old.known.has(id))) {
-      return old;
+    const fresh = old === undefined || [...subnetIds].some((id) => !old.known.has(id));
+    const now = this.#clock.monotonic();
+    const wantsSubnets = fresh || now - old.subnetsReadAt >= LAYOUT_KEPT_MS;
+    const wantsVpcs = fresh || (!wantsSubnets && now - old.vpcsReadAt >= LAYOUT_KEPT_MS);
+    const layout: { -readonly [Key in keyof Layout]: Layout[Key] } = {
+      subnets: [],
+      vpcCidrs: [],
+      known: new Set(),
+      subnetsReadAt: 0,
+      vpcsReadAt: 0,
+      ...old,
+    };
+    if (wantsVpcs) {
+      const vpcs = await this.#pages("DescribeVpcs", signal, (nextToken) =>
+        this.#ec2.describeVpcs({ nextToken }, signal),
+      );
+      layout.vpcCidrs = vpcs.flatMap(({ cidrs }) => cidrs);
+      layout.vpcsReadAt = this.#clock.monotonic();
     }
-    const vpcs = await this.#pages("DescribeVpcs", signal, (nextToken) =>
-      this.#ec2.describeVpcs({ nextToken }, signal),
-    );
-    const subnets = await this.#pages("DescribeSubnets", signal, (nextToken) =>
-      this.#ec2.describeSubnets({ nextToken }, signal),
-    );
-    const known = new Set([...subnets.map(({ id }) => id), ...subnetIds]);
-    const vpcCidrs = vpcs.flatMap(({ cidrs }) => cidrs);
-    this.#layout = { subnets, vpcCidrs, known, readAt: this.#clock.monotonic() };
-    return this.#layout;
+    if (wantsSubnets) {
+      layout.subnets = await this.#pages("DescribeSubnets", signal, (nextToken) =>
+        this.#ec2.describeSubnets({ nextToken }, signal),
+      );
+      layout.subnetsReadAt = this.#clock.monotonic();
+      layout.known = new Set([...layout.subnets.map(({ id }) => id), ...subnetIds]);
+    }
+    this.#layout = layout;
+    return layout;
   }
 
   async #pages<T>(

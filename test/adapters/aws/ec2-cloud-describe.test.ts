@@ -180,6 +180,36 @@ describe("subnets and CIDRs", () => {
     expect(subnetReads(cloud)).toBe(2);
   });
 
+  it("are read again one by one when they are old, so that no idle look takes more than three calls", async () => {
+    const { cloud, clock } = setUp();
+    const total = (): number => Object.values(cloud.calls()).reduce((sum, calls) => sum + calls, 0);
+    const looks: number[] = [];
+    await cloud.describe(never);
+
+    for (let look = 0; look < 100; look += 1) {
+      await clock.advance(30_000);
+      const before = total();
+      await cloud.describe(never);
+      looks.push(total() - before);
+    }
+
+    expect(Math.max(...looks)).toBe(3);
+    expect(Math.abs((cloud.calls()["DescribeVpcs"] ?? 0) - subnetReads(cloud))).toBeLessThanOrEqual(1);
+    expect(subnetReads(cloud)).toBeGreaterThan(4);
+  });
+
+  it("are both read again although the reading of one is always refused", async () => {
+    const { ec2, cloud, clock } = setUp();
+    await cloud.describe(never);
+    ec2.on(DescribeSubnetsCommand).rejects(ec2Error("UnauthorizedOperation", 403));
+    for (let look = 0; look < 4; look += 1) {
+      await clock.advance(600_000);
+      await cloud.describe(never);
+    }
+
+    expect(cloud.calls()["DescribeVpcs"]).toBeGreaterThan(1);
+  });
+
   it("are read at once when an instance stands in an unknown subnet", async () => {
     const { ec2, cloud } = setUp();
     await cloud.describe(never);

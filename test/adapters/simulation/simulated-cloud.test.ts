@@ -73,7 +73,7 @@ describe("what a simulated VPC reports", () => {
     ]);
   });
 
-  it("needs two calls and a page for each further 200 instances; subnets and CIDRs are kept for ten minutes", async () => {
+  it("needs two calls and a page for each further 200 instances; subnets and CIDRs are kept for ten minutes and read again one by one", async () => {
     const { look, region, a, cloud, clock } = setUp();
     const wide = region.addSubnet(a.zone, parseCidr("10.0.16.0/20"));
     for (let index = 0; index < 500; index += 1) {
@@ -85,17 +85,24 @@ describe("what a simulated VPC reports", () => {
     const second = cloud.calls();
     await clock.runFor(600_000);
 
+    await look();
+    const third = cloud.calls();
     const facts = await look();
 
     expect(facts.instances).toHaveLength(501);
-    const counted = (times: number, layout: number) => ({
+    const counted = (times: number, subnets: number, vpcs: number) => ({
       DescribeInstances: times,
       "DescribeInstances:page": 2 * times,
       DescribeRouteTables: times,
-      DescribeSubnets: layout,
-      DescribeVpcs: layout,
+      DescribeSubnets: subnets,
+      DescribeVpcs: vpcs,
     });
-    expect([first, second, cloud.calls()]).toEqual([counted(1, 1), counted(2, 1), counted(3, 2)]);
+    expect([first, second, third, cloud.calls()]).toEqual([
+      counted(1, 1, 1),
+      counted(2, 1, 1),
+      counted(3, 2, 1),
+      counted(4, 2, 2),
+    ]);
   });
 
   it("may lag behind a write by the time that is set, never longer", async () => {
