@@ -1,6 +1,6 @@
 import { NetworkError } from "../errors.ts";
 import type { Ipv4 } from "../net/ipv4.ts";
-import { carveGroups } from "./carve-groups.ts";
+import { carveGroups, ROOT_NAME } from "./carve-groups.ts";
 import {
   checkDummyGroups,
   checkGroupSizes,
@@ -272,11 +272,27 @@ function networkDocument({ name, cidr, blockMask, tenants }: Network): NetworkDo
 }
 
 function mapDocument({ networks, map }: EntryNode): MapDocument {
-  return { networks: networks.map(({ network }) => network.name), map: map.map(groupDocument) };
+  return {
+    networks: networks.map(({ network }) => network.name),
+    map: withoutRoot(map).map((group) => groupDocument(group, false)),
+  };
 }
 
-function groupDocument({ name, assignment, routing, dummy, children, hosts }: GroupNode): GroupDocument {
-  const groups = [...children.map(groupDocument), ...hosts.map(hostDocument)];
+/** `[{name: "/", groups: [a, b]}]` carves the same tree as `[a, b]`, whose root a document need not name: the second is canonical. */
+function withoutRoot(map: readonly GroupNode[]): readonly GroupNode[] {
+  const [first, ...rest] = map;
+  if (first === undefined || rest.length > 0 || first.name !== ROOT_NAME) {
+    return map;
+  }
+  const { assignment, routing, dummy, children } = first;
+  const plain = !dummy && routing === "" && Object.keys(assignment).length === 0;
+  return plain && children.length >= 2 ? children : map;
+}
+
+function groupDocument(group: GroupNode, insideDummy: boolean): GroupDocument {
+  const { name, assignment, routing, children, hosts } = group;
+  const dummy = insideDummy || group.dummy;
+  const groups = [...children.map((child) => groupDocument(child, dummy)), ...hosts.map(hostDocument)];
   return {
     name,
     ...(Object.keys(assignment).length > 0 ? { assignment } : {}),

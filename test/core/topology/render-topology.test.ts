@@ -124,7 +124,10 @@ describe("renderTopology", () => {
   ])("is not misled by a group that is called like the root: %j", (map) => {
     const first = read(mapOf(...map));
 
-    expect(read(renderTopology(first, noHosts)).entries).toEqual(first.entries);
+    const second = read(renderTopology(first, noHosts));
+
+    expect(second.entries).toEqual(first.entries);
+    expect(second.document).toEqual(first.document);
   });
 
   it("lists a host of several networks once, and one that only the second network has where that has it", () => {
