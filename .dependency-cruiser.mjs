@@ -5,6 +5,8 @@ const allowed = {
   services: { src: ["core", "ports", "services"], npm: [] },
   controllers: { src: ["core", "ports", "services", "controllers"], npm: [] },
   "adapters/aws": { src: ["core", "ports", "adapters/aws"], npm: ["@aws-sdk/.+", "@smithy/.+", "p-retry", "zod", "node"] },
+  "adapters/etcd": { src: ["core", "ports", "adapters/etcd", "adapters/memory"], npm: ["etcd3", "cockatiel", "zod", "node"] },
+  "adapters/certificates": { src: ["core", "ports", "adapters/certificates"], npm: ["@peculiar/x509", "reflect-metadata", "node"] },
   "adapters/probe": { src: ["core", "ports", "adapters/probe"], npm: ["net-ping", "node"] },
   "adapters/sqlite": { src: ["core", "ports", "adapters/sqlite", "adapters/memory"], npm: ["zod", "node"] },
   "adapters/system": { src: ["core", "ports", "adapters/system"], npm: ["node"] },
@@ -17,7 +19,7 @@ const allowed = {
     npm: ["commander", "picocolors", "yaml", "zod", "node"],
   },
   config: { src: ["core", "config"], npm: ["zod", "yaml", "node"] },
-  telemetry: { src: ["core", "ports", "telemetry"], npm: ["pino"] },
+  telemetry: { src: ["core", "ports", "services", "telemetry"], npm: ["pino", "prom-client"] },
   main: { src: ["."], npm: [".+", "node"] },
 };
 

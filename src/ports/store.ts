@@ -7,10 +7,18 @@ export interface StoreEntry {
 }
 
 /** Holds while the key's last change is `modRevision`; 0 means that the key does not exist. */
-export interface Compare {
+export interface KeyCompare {
   readonly key: string;
   readonly modRevision: number;
 }
+
+/** Holds while no key that starts with `prefix` has a last change after `maxRevision`. Deleted keys are not seen. */
+export interface PrefixCompare {
+  readonly prefix: string;
+  readonly maxRevision: number;
+}
+
+export type Compare = KeyCompare | PrefixCompare;
 
 export type StoreOperation =
   | { readonly kind: "put"; readonly key: string; readonly value: string; readonly lease?: string }
@@ -22,7 +30,7 @@ export interface Transaction {
   readonly operations: readonly StoreOperation[];
 }
 
-/** `failed` lists the compares that did not hold, with the revision found. Nothing was changed then. */
+/** `failed` lists the compares that did not hold, with the revision found (of a prefix: the latest change). Nothing was changed then. */
 export type CommitResult =
   | { readonly ok: true; readonly revision: number }
   | { readonly ok: false; readonly revision: number; readonly failed: readonly Compare[] };
@@ -37,14 +45,23 @@ export interface StoreBatch {
   readonly events: readonly StoreEvent[];
 }
 
+/** What one transaction may hold; `Infinity` where nothing bounds it. */
+export interface StoreLimits {
+  /** Bound of the compares, and of the operations, each. */
+  readonly operations: number;
+  /** Keys and values of a transaction together, in bytes of UTF-8. */
+  readonly bytes: number;
+}
+
 /**
- * Where state lives. Implementations: `adapters/memory`, `adapters/sqlite` (etcd later), held to one contract suite.
+ * Where state lives. Implementations: `adapters/memory`, `adapters/sqlite`, `adapters/etcd`, held to one contract suite.
  * Keys are slash-separated text, values JSON text; keys sort by their bytes (UTF-8). Failures are `NetworkError`s: `STORE_UNAVAILABLE` (transient; the outcome of
  * a `commit` is then unknown), `STORE_FULL` (exhausted), `STORE_COMPACTED` (conflict), `STORE_CLOSED` (invalid), `LEASE_NOT_FOUND` (not-found);
- * and for what can never be asked, kind invalid: `TRANSACTION_INVALID` (two operations on one key), `STORE_KEY_INVALID` (empty, or not to be written in UTF-8),
+ * and for what can never be asked, kind invalid: `TRANSACTION_INVALID` (two operations on one key), `TRANSACTION_TOO_LARGE` (above `limits`), `STORE_KEY_INVALID` (empty, or not to be written in UTF-8),
  * `LEASE_INVALID` (a time to live that is not above 0). Compares are judged before leases: a transaction that loses says so, whatever its leases.
  */
 export interface Store {
+  readonly limits: StoreLimits;
   get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined>;
   /** Every entry whose key starts with `prefix`, sorted by key, all as of one `revision`. */
   list(

@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 
 import type { NetworkError } from "../../src/core/errors.ts";
-import type { Store, StoreBatch, StoreEntry, StoreOperation, Transaction } from "../../src/ports/store.ts";
+import type {
+  Compare,
+  Store,
+  StoreBatch,
+  StoreEntry,
+  StoreOperation,
+  Transaction,
+} from "../../src/ports/store.ts";
 
 /** A store under test and the way to let its time pass. */
 export interface StoreUnderTest {
@@ -144,6 +151,27 @@ export function storeContract(name: string, create: CreateStore): void {
           entry("/a", "1", 1, 1),
           entry("/b", "1", 2, 2),
         ]);
+      });
+
+      it("compares all that is under a prefix with the revision that somebody has seen", async () => {
+        const { store } = await open();
+        await store.commit(write(put("/a/1"), put("/b/1")), never);
+        await store.commit(write(put("/a/2"), put("/a")), never);
+        const attempt = (prefix: string, maxRevision: number) =>
+          store.commit({ compare: [{ prefix, maxRevision }], operations: [put("/z")] }, never);
+
+        expect(await attempt("/a/", 1)).toEqual({
+          ok: false,
+          revision: 2,
+          failed: [{ prefix: "/a/", maxRevision: 2 }],
+        });
+        expect(await attempt("/a/", 2)).toEqual({ ok: true, revision: 3 });
+        expect(await attempt("/b/", 1)).toEqual({ ok: true, revision: 4 });
+        expect(await attempt("/none/", 0)).toEqual({ ok: true, revision: 5 });
+
+        await store.commit(write(remove("/a/2")), never);
+
+        expect(await attempt("/a/", 1)).toEqual({ ok: true, revision: 7 });
       });
 
       it("lets exactly one of those win that compare with the same revision", async () => {
@@ -633,9 +661,16 @@ class Model {
   }
 
   commit({ compare, operations }: Transaction): unknown {
-    const failed = compare.filter(({ key, modRevision }) => this.revisionOf(key) !== modRevision);
-    if (failed.length > 0) {
-      const found = failed.map(({ key }) => ({ key, modRevision: this.revisionOf(key) }));
+    const found = compare.flatMap((item): readonly Compare[] => {
+      if ("key" in item) {
+        const modRevision = this.revisionOf(item.key);
+        return modRevision === item.modRevision ? [] : [{ key: item.key, modRevision }];
+      }
+      const changes = this.list(item.prefix).entries.map(({ modRevision }) => modRevision);
+      const maxRevision = Math.max(0, ...changes);
+      return maxRevision <= item.maxRevision ? [] : [{ prefix: item.prefix, maxRevision }];
+    });
+    if (found.length > 0) {
       return { ok: false, revision: this.#revision, failed: found };
     }
     const changing = operations.filter(({ kind, key }) => kind === "put" || this.#entries.has(key));

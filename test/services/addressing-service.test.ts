@@ -80,7 +80,7 @@ describe("AddressingService", () => {
       "put /romana/addresses/a%2Fb",
       "put /romana/blocks/pods/10.0.0.0-29",
     ]);
-    expect(transaction?.compare.map(({ key }) => key).toSorted()).toEqual([
+    expect(transaction?.compare.map((item) => ("key" in item ? item.key : item.prefix)).toSorted()).toEqual([
       "/romana/addresses/a%2Fb",
       "/romana/blackouts/pods",
       "/romana/blocks/pods/10.0.0.0-29",

@@ -10,7 +10,7 @@ import type {
 } from "../../ports/store.ts";
 import { Leases } from "./leases.ts";
 import { SortedKeys } from "./sorted-keys.ts";
-import { checkTransaction, failedCompares, storeClosed } from "./transactions.ts";
+import { checkTransaction, failedCompares, storeClosed, UNLIMITED } from "./transactions.ts";
 import { WatchHistory } from "./watch-history.ts";
 
 /** What a `MemoryStore` needs. `historyLimit`: batches kept for watches (10,000). */
@@ -21,6 +21,7 @@ export interface MemoryStoreOptions {
 
 /** A store that lives as long as its process. For tests, the simulation and `--store memory`. */
 export class MemoryStore implements Store {
+  readonly limits = UNLIMITED;
   readonly #entries = new Map<string, StoreEntry>();
   readonly #keys = new SortedKeys();
   readonly #history: WatchHistory;
@@ -56,7 +57,11 @@ export class MemoryStore implements Store {
   async commit(transaction: Transaction, signal: AbortSignal): Promise<CommitResult> {
     this.#check(signal);
     checkTransaction(transaction);
-    const failed = failedCompares(transaction.compare, (key) => this.#entries.get(key)?.modRevision ?? 0);
+    const failed = failedCompares(
+      transaction.compare,
+      (key) => this.#entries.get(key)?.modRevision ?? 0,
+      (prefix) => this.#latestUnder(prefix),
+    );
     if (failed.length > 0) {
       return { ok: false, revision: this.#history.revision, failed };
     }
@@ -95,6 +100,14 @@ export class MemoryStore implements Store {
     this.#closed = true;
     this.#leases.close();
     this.#history.close(storeClosed());
+  }
+
+  #latestUnder(prefix: string): number {
+    let latest = 0;
+    for (const key of this.#keys.withPrefix(prefix)) {
+      latest = Math.max(latest, this.#entries.get(key)?.modRevision ?? 0);
+    }
+    return latest;
   }
 
   #check(signal: AbortSignal): void {

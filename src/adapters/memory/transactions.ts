@@ -1,5 +1,5 @@
 import { NetworkError } from "../../core/errors.ts";
-import type { Compare, Transaction } from "../../ports/store.ts";
+import type { Compare, StoreLimits, Transaction } from "../../ports/store.ts";
 
 /** Matches a lone surrogate (which has no UTF-8 form) or NUL. */
 const UNSTORABLE = /[\p{Surrogate}\0]/u;
@@ -24,16 +24,27 @@ export function checkTransaction({ operations }: Transaction): void {
   }
 }
 
-/** The compares that do not hold, with the revision found (0: no such key). */
+/** No bound of the store's own. */
+export const UNLIMITED: StoreLimits = { operations: Infinity, bytes: Infinity };
+
+/** The compares that do not hold, with the revision found. `revisionOf`: 0 for no such key; `latestUnder`: 0 for no key with the prefix. */
 export function failedCompares(
   compares: readonly Compare[],
   revisionOf: (key: string) => number,
+  latestUnder: (prefix: string) => number,
 ): readonly Compare[] {
   const failed: Compare[] = [];
-  for (const { key, modRevision } of compares) {
-    const found = revisionOf(key);
-    if (found !== modRevision) {
-      failed.push({ key, modRevision: found });
+  for (const compare of compares) {
+    if ("key" in compare) {
+      const found = revisionOf(compare.key);
+      if (found !== compare.modRevision) {
+        failed.push({ key: compare.key, modRevision: found });
+      }
+    } else {
+      const found = latestUnder(compare.prefix);
+      if (found > compare.maxRevision) {
+        failed.push({ prefix: compare.prefix, maxRevision: found });
+      }
     }
   }
   return failed;

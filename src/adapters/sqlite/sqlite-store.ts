@@ -12,7 +12,7 @@ import type {
   Transaction,
 } from "../../ports/store.ts";
 import { Leases } from "../memory/leases.ts";
-import { checkTransaction, failedCompares, storeClosed } from "../memory/transactions.ts";
+import { checkTransaction, failedCompares, storeClosed, UNLIMITED } from "../memory/transactions.ts";
 import { WatchHistory } from "../memory/watch-history.ts";
 import { classifyError } from "./classify-error.ts";
 import { openFile, type OpenFile, type Synchronous } from "./open-file.ts";
@@ -34,6 +34,7 @@ export interface SqliteStoreOptions {
  * leases: their holders went with the process, so their keys are deleted when the file is opened, in one revision.
  */
 export class SqliteStore implements Store {
+  readonly limits = UNLIMITED;
   readonly #file: OpenFile;
   readonly #statements: Statements;
   readonly #history: WatchHistory;
@@ -74,6 +75,7 @@ export class SqliteStore implements Store {
       const failed = failedCompares(
         transaction.compare,
         (key) => this.#statements.get(key)?.modRevision ?? 0,
+        (prefix) => this.#statements.latestUnder(prefix),
       );
       if (failed.length > 0) {
         return { ok: false, revision: this.#history.revision, failed };
@@ -169,6 +171,8 @@ export class SqliteStore implements Store {
 interface Statements {
   get(key: string): StoreEntry | undefined;
   list(prefix: string): readonly StoreEntry[];
+  /** The latest change of a key with this prefix, 0 when there is none. */
+  latestUnder(prefix: string): number;
   /** Does one operation inside the open transaction; undefined when there was nothing to delete. */
   apply(operation: StoreOperation, revision: number): StoreEvent | undefined;
   revision(): number;
@@ -182,6 +186,9 @@ function prepare(database: DatabaseSync): Statements {
   const getEntry = database.prepare(`SELECT ${ENTRY} FROM entries WHERE key = ?`);
   // No upper bound: text that sorts right after every key with the prefix cannot always be written in UTF-8. The reader stops by itself.
   const listEntries = database.prepare(`SELECT ${ENTRY} FROM entries WHERE key >= ? ORDER BY key`);
+  const listRevisions = database.prepare(
+    "SELECT key, mod_revision AS modRevision FROM entries WHERE key >= ? ORDER BY key",
+  );
   const insert = database.prepare("INSERT INTO entries VALUES (?, ?, ?, ?, ?)");
   const update = database.prepare("UPDATE entries SET value = ?, mod_revision = ?, leased = ? WHERE key = ?");
   const remove = database.prepare("DELETE FROM entries WHERE key = ?");
@@ -193,6 +200,7 @@ function prepare(database: DatabaseSync): Statements {
   return {
     get,
     list: (prefix) => readPrefix(listEntries, prefix),
+    latestUnder: (prefix) => latestRevision(listRevisions, prefix),
     apply(operation, revision) {
       const { key } = operation;
       if (operation.kind === "delete") {
@@ -225,6 +233,17 @@ function readPrefix(statement: StatementSync, prefix: string): readonly StoreEnt
     entries.push(entry);
   }
   return entries;
+}
+
+function latestRevision(statement: StatementSync, prefix: string): number {
+  let latest = 0;
+  for (const row of statement.iterate(prefix)) {
+    if (!String(row["key"]).startsWith(prefix)) {
+      break;
+    }
+    latest = Math.max(latest, Number(row["modRevision"]));
+  }
+  return latest;
 }
 
 function readEntry(row: Readonly<Record<string, unknown>> | undefined): StoreEntry | undefined {
