@@ -42,6 +42,8 @@ export type ControllerConfig = Pick<
   | "store"
   | "listen"
   | "maxInFlight"
+  | "replicaId"
+  | "advertiseUrl"
   | "topology"
   | "serviceRange"
   | "dryRun"
@@ -58,6 +60,8 @@ export type ControllerConfig = Pick<
   readonly routeReserve: number;
   /** Between two full passes; 0: never by itself. */
   readonly intervalMs: number;
+  /** Time to live of the leader's lease. */
+  readonly leaderTtlMs: number;
   readonly probe: ProbeConfig;
   readonly health: HealthConfig;
   readonly ec2: Ec2Config;
@@ -103,6 +107,9 @@ function assemble(values: ControllerValues): ControllerConfig {
     store: values.store,
     listen: values.listen,
     maxInFlight: values.maxInFlight,
+    replicaId: values.replicaId,
+    advertiseUrl: values.advertiseUrl,
+    leaderTtlMs: values.leaderTtl,
     topology: values.topology,
     serviceRange: values.serviceRange,
     intervalMs: values.interval,

@@ -118,13 +118,18 @@ export class FailoverController {
     for (const { routeTableId, destination, target } of operations) {
       state.overlay.note(routeTableId, destination, target, verdictAt);
     }
-    await this.#record(operations);
+    if (!(await this.#record(operations))) {
+      return 0;
+    }
     const results = await executor.executeFailover(operations, epoch, signal);
     return results.filter(Boolean).length;
   }
 
-  /** The routes are on record already; that the record names the old target for a while must not hold up a failover. */
-  async #record(operations: readonly Move[]): Promise<void> {
+  /**
+   * The routes are on record already; that the record names the old target for a while must not hold up a failover. False when somebody else leads: then
+   * nothing may be written.
+   */
+  async #record(operations: readonly Move[]): Promise<boolean> {
     const { journal, clock, log } = this.#options;
     const patience = new AbortController();
     const timer = clock.setTimer(JOURNAL_PATIENCE_MS, () =>
@@ -142,6 +147,10 @@ export class FailoverController {
         patience.signal,
       );
     } catch (error) {
+      if (error instanceof NetworkError && error.code === "LEADERSHIP_LOST") {
+        log.warn({ err: error }, "a failover is left to the replica that leads now");
+        return false;
+      }
       log.warn(
         { err: error },
         "the store did not take the new targets of moved routes, they are written all the same",
@@ -149,6 +158,7 @@ export class FailoverController {
     } finally {
       timer.cancel();
     }
+    return true;
   }
 
   #strand(route: DesiredRoute, host: string): void {

@@ -205,7 +205,8 @@ export class NoRoutes implements RoutesView {
   }
 }
 
-function hostCounts(
+/** Hosts by how they are placed. */
+export function hostCounts(
   hosts: readonly { readonly placed: boolean; readonly misplaced: boolean }[],
 ): StatusView["hosts"] {
   return {

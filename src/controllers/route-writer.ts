@@ -16,8 +16,11 @@ export interface RouteWriterOptions {
   readonly bucket: TokenBucketOptions;
   /** Bulk writes in flight at once; failover has three times as many of its own. */
   readonly concurrency: number;
-  /** Called before every attempt; throws when we may not write any more (we no longer lead, we shut down). */
-  readonly mayWrite: () => void;
+  /**
+   * Called before every attempt: milliseconds that it may take at most (`Infinity`: any time). Throws when we may not write any more (we no longer lead, we shut
+   * down).
+   */
+  readonly mayWrite: () => number;
 }
 
 interface Job {
@@ -174,7 +177,7 @@ export class RouteWriter {
     }
   }
 
-  async #admit(job: Job, action: CloudAction): Promise<void> {
+  async #admit(job: Job, action: CloudAction): Promise<number> {
     const { clock, bucket: size, mayWrite } = this.#options;
     const bucket = this.#buckets.get(action) ?? new TokenBucket(size);
     this.#buckets.set(action, bucket);
@@ -184,10 +187,10 @@ export class RouteWriter {
       if (yielded || (this.#latest.get(job.key) ?? job.epoch) > job.epoch) {
         throw SUPERSEDED;
       }
-      mayWrite();
+      const allowedMs = mayWrite();
       const waitMs = bucket.take(clock.monotonic(), job.urgent);
       if (waitMs === 0) {
-        return;
+        return allowedMs;
       }
       await clock.sleep(waitMs, job.signal);
     }

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { hostname, uptime } from "node:os";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
 import { MemoryStore } from "../adapters/memory/memory-store.ts";
@@ -17,6 +18,9 @@ import type { Clock } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createControlPlane } from "./create-control-plane.ts";
+
+/** Root of all keys in the store. */
+const PREFIX = "/romana";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
 export async function runController(config: ControllerConfig, signal: AbortSignal): Promise<void> {
@@ -54,6 +58,10 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         clock,
         log,
         store,
+        prefix: PREFIX,
+        replica: { id: config.replicaId ?? `${hostname()}-${process.pid}`, url: config.advertiseUrl ?? "" },
+        random: Math.random,
+        uptimeMs: () => uptime() * 1000,
         cloud: ec2?.cloud,
         prober,
         config,

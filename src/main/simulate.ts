@@ -20,6 +20,7 @@ import type { SimulationSummary } from "../core/views/simulation-views.ts";
 import type { Logger } from "../ports/logger.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createControlPlane, type ControlPlane } from "./create-control-plane.ts";
+import type { LeaderDuties } from "./leader-duties.ts";
 
 /** What a simulation is run with beyond the options of the command. */
 export interface SimulationSurroundings {
@@ -102,6 +103,7 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
   readonly #store: MemoryStore;
   readonly #signal = new AbortController().signal;
   #plane: ControlPlane | undefined;
+  #lastDuties: LeaderDuties | undefined;
 
   constructor(clock: VirtualClock, cluster: SimulatedCluster, surroundings: SimulationSurroundings) {
     this.#clock = clock;
@@ -127,6 +129,9 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
         log:
           this.#surroundings.log ?? createLogger({ level: "error", destination: { write: () => undefined } }),
         store: this.#store,
+        prefix: "/romana",
+        replica: { id: "simulated", url: "" },
+        random: () => 0,
         cloud: this.#cluster.cloud,
         prober: this.#cluster.prober,
         config: { ...config, health: { ...config.health, ...this.#surroundings.health } },
@@ -144,7 +149,7 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
   }
 
   async countPlanned(): Promise<number> {
-    const view = await this.#running().controller?.plan(this.#signal);
+    const view = await this.#duties()?.controller.plan(this.#signal);
     return (view?.operations.length ?? 0) + (view?.sourceDestCheck.length ?? 0);
   }
 
@@ -188,11 +193,17 @@ class ControllerUnderTest implements ControlPlaneUnderTest {
   }
 
   desired() {
-    return this.#running().state?.snapshot()?.desired ?? [];
+    return this.#duties()?.state.snapshot()?.desired ?? [];
   }
 
   isDown(host: string): boolean {
-    return this.#running().monitor?.snapshot().nodes.get(host)?.health === "down";
+    return this.#duties()?.monitor?.snapshot().nodes.get(host)?.health === "down";
+  }
+
+  /** Those of the last leader; what was stopped still answers what it knew. */
+  #duties(): LeaderDuties | undefined {
+    this.#lastDuties = this.#running().duties() ?? this.#lastDuties;
+    return this.#lastDuties;
   }
 
   /** The last one started; one that was stopped still answers what it knew. */

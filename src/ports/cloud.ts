@@ -21,10 +21,10 @@ export type RouteWrite =
 export type CloudAction = "CreateRoute" | "ReplaceRoute" | "DeleteRoute" | "ModifyNetworkInterfaceAttribute";
 
 /**
- * Awaited before every attempt of a call, repeats included: takes the token, checks that we still lead. Rejects when the call must not
- * be made any more; the call then ends with that error.
+ * Awaited before every attempt of a call, repeats included: takes the token, checks that we still lead. Resolves with the milliseconds that the attempt may take at
+ * most, above 0 (`Infinity`: as long as the adapter lets it). Rejects when the call must not be made any more; the call then ends with that error.
  */
-export type Admit = (action: CloudAction) => Promise<void>;
+export type Admit = (action: CloudAction) => Promise<number>;
 
 /**
  * The VPC. Implementations: `adapters/aws`, `adapters/simulation`. Errors are `NetworkError`s:

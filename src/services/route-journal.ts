@@ -1,7 +1,16 @@
 import { NetworkError } from "../core/errors.ts";
 import { parseCidr } from "../core/net/cidr.ts";
 import type { OwnedRoute } from "../core/routing/route-plan.ts";
-import type { Store, StoreOperation } from "../ports/store.ts";
+import type { KeyCompare, Store, StoreOperation } from "../ports/store.ts";
+
+/** Where the journal stands, and who may write it. */
+export interface JournalOptions {
+  readonly store: Store;
+  /** Root of all keys, `/romana`. */
+  readonly prefix: string;
+  /** Compared by every write: holds while this process leads (decision 29). Absent where there is but one process. */
+  readonly guard: KeyCompare | undefined;
+}
 
 /** etcd takes at most 128 operations in one transaction; the same bound for every store. */
 const BATCH = 128;
@@ -14,17 +23,19 @@ const BATCH = 128;
 export class RouteJournal {
   readonly #store: Store;
   readonly #prefix: string;
+  readonly #guard: readonly KeyCompare[];
   readonly #routes = new Map<string, OwnedRoute>();
 
-  private constructor(store: Store, prefix: string) {
+  private constructor({ store, prefix, guard }: JournalOptions) {
     this.#store = store;
     this.#prefix = `${prefix}/journal/`;
+    this.#guard = guard === undefined ? [] : [guard];
   }
 
   /** Reads the journal. Throws `JOURNAL_INVALID` with the key of a record that cannot be read. */
-  static async open(store: Store, prefix: string, signal: AbortSignal): Promise<RouteJournal> {
-    const journal = new RouteJournal(store, prefix);
-    const { entries } = await store.list(journal.#prefix, signal);
+  static async open(options: JournalOptions, signal: AbortSignal): Promise<RouteJournal> {
+    const journal = new RouteJournal(options);
+    const { entries } = await options.store.list(journal.#prefix, signal);
     for (const { key, value } of entries) {
       const route = readRecord(key.slice(journal.#prefix.length), key, value);
       journal.#routes.set(keyOf(route), route);
@@ -41,7 +52,7 @@ export class RouteJournal {
     return this.#routes.has(keyOf(route));
   }
 
-  /** Records routes as ours, before they are written. What is on record with the same target costs nothing. */
+  /** Records routes as ours, before they are written. What is on record with the same target costs nothing. Throws `LEADERSHIP_LOST` (transient) when somebody else leads. */
   async record(routes: readonly OwnedRoute[], signal: AbortSignal): Promise<void> {
     const changed = routes.filter((route) => this.#routes.get(keyOf(route))?.target !== route.target);
     await this.#commit(
@@ -55,7 +66,7 @@ export class RouteJournal {
     changed.forEach((route) => this.#routes.set(keyOf(route), route));
   }
 
-  /** Drops records of routes that are gone. */
+  /** Drops records of routes that are gone. Throws `LEADERSHIP_LOST` (transient) when somebody else leads. */
   async forget(
     routes: readonly Pick<OwnedRoute, "routeTableId" | "destination">[],
     signal: AbortSignal,
@@ -70,7 +81,17 @@ export class RouteJournal {
 
   async #commit(operations: readonly StoreOperation[], signal: AbortSignal): Promise<void> {
     for (let start = 0; start < operations.length; start += BATCH) {
-      await this.#store.commit({ compare: [], operations: operations.slice(start, start + BATCH) }, signal);
+      const result = await this.#store.commit(
+        { compare: this.#guard, operations: operations.slice(start, start + BATCH) },
+        signal,
+      );
+      if (!result.ok) {
+        throw new NetworkError(
+          "transient",
+          "LEADERSHIP_LOST",
+          "another replica leads: this one may record and write no routes any more",
+        );
+      }
     }
   }
 }

@@ -94,7 +94,7 @@ export class StoreFollower {
   /** Hands what was listed to the cache, and every change from then on. Before `start`. */
   add(cache: StoreCache): void {
     if (this.#entries === undefined) {
-      throw new NetworkError("invalid", "FOLLOWER_STARTED", "caches are added before the store is followed");
+      throw new TypeError("caches are added before the store is followed");
     }
     this.#caches.add(cache);
     cache.reset(this.#entries, this.#revision);

@@ -76,7 +76,7 @@ export function cloudContract(
     let admitted: CloudAction[];
     const admit: Admit = async (action) => {
       admitted.push(action);
-      await Promise.resolve();
+      return Promise.resolve(Infinity);
     };
 
     beforeEach(async () => {

@@ -74,6 +74,7 @@ function setUp(tookMs: number, bucket = { capacity: 50, refillPerSecond: 5, rese
       if (!allowed) {
         throw new NetworkError("transient", "LEADERSHIP_LOST", "another one leads");
       }
+      return Infinity;
     },
   });
   const forbid = () => {

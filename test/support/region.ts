@@ -122,9 +122,9 @@ export class SmallRegion {
       clock,
       bucket: { capacity: 50, refillPerSecond: 5, reserve: 20 },
       concurrency: 8,
-      mayWrite: () => undefined,
+      mayWrite: () => Infinity,
     });
-    const journal = await RouteJournal.open(store, "/romana", never);
+    const journal = await RouteJournal.open({ store, prefix: "/romana", guard: undefined }, never);
     const shared = { state, journal, clock, health: this.health, log: silentLog, dryRun };
     const executor = new RouteExecutor({ ...shared, writer });
     const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });

@@ -9,8 +9,8 @@ import { classifyError, type AskedCall } from "./classify-error.ts";
 export interface Ec2Call<Output> extends AskedCall {
   /** Under which name it is counted; the action, unless it is a further page. */
   readonly countedAs?: string;
-  /** Awaited before every attempt. When it rejects, the call ends with that very error. */
-  readonly admit?: () => Promise<void>;
+  /** Awaited before every attempt, for the milliseconds that it may take at most. When it rejects, the call ends with that very error. */
+  readonly admit?: () => Promise<number>;
   /** Milliseconds that one attempt may take, credentials included. */
   readonly timeoutMs: number;
   /** Sends it once. */
@@ -57,10 +57,10 @@ export class Ec2Caller {
       async () => {
         admitted = false;
         signal.throwIfAborted();
-        await call.admit?.();
+        const allowedMs = (await call.admit?.()) ?? Infinity;
         signal.throwIfAborted();
         admitted = true;
-        return this.#attempt(call, outcomeUnknown, signal);
+        return this.#attempt(call, Math.min(call.timeoutMs, allowedMs), outcomeUnknown, signal);
       },
       {
         retries,
@@ -82,6 +82,7 @@ export class Ec2Caller {
 
   async #attempt<Output>(
     call: Ec2Call<Output>,
+    timeoutMs: number,
     earlierOutcomeUnknown: boolean,
     signal: AbortSignal,
   ): Promise<Output> {
@@ -91,7 +92,7 @@ export class Ec2Caller {
     let timedOut = false;
     const giveUp = (): void => ending.abort(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
-    const timer = this.#options.clock.setTimer(call.timeoutMs, () => {
+    const timer = this.#options.clock.setTimer(timeoutMs, () => {
       timedOut = true;
       ending.abort();
     });
@@ -102,7 +103,7 @@ export class Ec2Caller {
       signal.throwIfAborted();
       throw classifyError(error, call, {
         earlierOutcomeUnknown,
-        ...(timedOut ? { timedOutAfterMs: call.timeoutMs } : {}),
+        ...(timedOut ? { timedOutAfterMs: timeoutMs } : {}),
       });
     } finally {
       timer.cancel();

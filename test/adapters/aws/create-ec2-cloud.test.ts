@@ -116,7 +116,7 @@ describe("createEc2Cloud", () => {
     vi.stubEnv("AWS_ENDPOINT_URL_EC2", endpoint);
     const { cloud } = await connect({ region: "eu-west-1" });
 
-    await cloud.disableSourceDestCheck("eni-1", () => Promise.resolve(), never);
+    await cloud.disableSourceDestCheck("eni-1", () => Promise.resolve(Infinity), never);
 
     expect(requests).toHaveLength(1);
     expect(requests[0]?.authorization).toMatch(/Credential=AKIDEXAMPLE\/\d+\/eu-west-1\/ec2\//);
@@ -132,11 +132,11 @@ describe("createEc2Cloud", () => {
     vi.stubEnv("AWS_ENDPOINT_URL", endpoint);
     const { cloud } = await connect({ region: "eu-west-1", retries: 0 });
 
-    await expect(cloud.disableSourceDestCheck("eni-1", () => Promise.resolve(), never)).rejects.toMatchObject(
-      {
-        code: "CLOUD_UNAVAILABLE",
-      },
-    );
+    await expect(
+      cloud.disableSourceDestCheck("eni-1", () => Promise.resolve(Infinity), never),
+    ).rejects.toMatchObject({
+      code: "CLOUD_UNAVAILABLE",
+    });
 
     expect(requests).toBe(1);
   });

@@ -119,12 +119,13 @@ describe("a write", () => {
     ec2.on(CreateRouteCommand).rejects(ec2Error("InternalError", 500));
     const refusal = new Error("another leads now");
     let asked = 0;
-    const admitOnce = async (): Promise<void> => {
+    const admitOnce = async (): Promise<number> => {
       asked += 1;
       await Promise.resolve();
       if (asked > 1) {
         throw refusal;
       }
+      return Infinity;
     };
 
     const error = await failure(clock, cloud.writeRoute(CREATE, admitOnce, never));

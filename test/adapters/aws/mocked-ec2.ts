@@ -100,9 +100,9 @@ export function setUp(over: Partial<Ec2CloudOptions> = {}) {
     Subnets: [{ SubnetId: "subnet-1", AvailabilityZone: "us-west-2a", CidrBlock: "10.0.1.0/24" }],
   });
   const admitted: CloudAction[] = [];
-  const admit = async (action: CloudAction): Promise<void> => {
+  const admit = async (action: CloudAction): Promise<number> => {
     admitted.push(action);
-    await Promise.resolve();
+    return Promise.resolve(Infinity);
   };
   return { client, ec2, clock, warnings, cloud, admitted, admit };
 }

@@ -14,7 +14,7 @@ import { parseIpv4 } from "../../../src/core/net/ipv4.ts";
 import type { CloudAction, RouteWrite } from "../../../src/ports/cloud.ts";
 
 const signal = new AbortController().signal;
-const admit = () => Promise.resolve();
+const admit = () => Promise.resolve(Infinity);
 const prefix = parseCidr("100.96.0.0/16");
 const at = (letter: string) => `us-west-2${letter}`;
 
@@ -263,7 +263,7 @@ describe("throttling", () => {
         create(parseCidr(`100.${64 + index}.0.0/16`)),
         (action) => {
           admitted.push(action);
-          return Promise.resolve();
+          return Promise.resolve(Infinity);
         },
         signal,
       ),

@@ -18,7 +18,7 @@ import { silentLog } from "../../support/silent-log.ts";
 import { createMotoWorld, localClient, needed } from "./moto-world.ts";
 
 const never = new AbortController().signal;
-const admit = (): Promise<void> => Promise.resolve();
+const admit = (): Promise<number> => Promise.resolve(Infinity);
 const SUBNET = parseCidr("10.0.1.0/24");
 const ROUTE = {
   routeTableId: "rtb-0123456789abcdef0",

@@ -1,0 +1,49 @@
+import type { ControllerConfig } from "../config/load.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Cloud } from "../ports/cloud.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { Prober } from "../ports/prober.ts";
+import type { Store } from "../ports/store.ts";
+
+/** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
+export type ControlPlaneConfig = Pick<
+  ControllerConfig,
+  | "serviceRange"
+  | "dryRun"
+  | "hostTags"
+  | "routeTables"
+  | "routeQuota"
+  | "routeReserve"
+  | "ignoreRoutes"
+  | "intervalMs"
+  | "health"
+  | "ec2"
+  | "leaderTtlMs"
+>;
+
+export interface ControlPlaneParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly store: Store;
+  /** Root of all keys in the store, `/romana`. */
+  readonly prefix: string;
+  /** How this process is known to the others: a name of its own, and where its REST API is reached ("" when that is not known). */
+  readonly replica: { readonly id: string; readonly url: string };
+  /** From 0 (included) to 1 (excluded). */
+  readonly random: () => number;
+  /** Milliseconds since the machine started, suspended ones included. */
+  readonly uptimeMs?: () => number;
+  /** Absent with `--cloud none`: addresses are kept, no routes. */
+  readonly cloud: Cloud | undefined;
+  /** Absent with `--probe none`: nothing moves on account of health. */
+  readonly prober: Prober | undefined;
+  readonly config: ControlPlaneConfig;
+  /** The topology to begin with, parsed JSON, used when the store holds none. */
+  readonly initialTopology?: unknown;
+  /** Whether an address is the machine's that we run on; none is in a simulation. */
+  readonly isOwn?: (address: string) => boolean;
+  readonly version: string;
+  /** `aws`, `simulation` or `none`. */
+  readonly cloudName: string;
+  readonly storeName: string;
+}
