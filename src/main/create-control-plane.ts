@@ -1,45 +1,21 @@
 import type { ControllerConfig } from "../config/load.ts";
-import { FailoverController } from "../controllers/failover-controller.ts";
-import { HealthMonitor } from "../controllers/health-monitor.ts";
-import { NO_PROBES } from "../controllers/health-source.ts";
+import type { HealthMonitor } from "../controllers/health-monitor.ts";
 import { HostController } from "../controllers/host-controller.ts";
-import { RouteController } from "../controllers/route-controller.ts";
-import { RouteExecutor } from "../controllers/route-executor.ts";
-import { NoRoutes, RouteReporter, type ReporterFacts } from "../controllers/route-reporter.ts";
-import { RouteState } from "../controllers/route-state.ts";
-import { RouteWriter } from "../controllers/route-writer.ts";
-import { SourceDestChecks } from "../controllers/source-dest-checks.ts";
-import { healthOptions } from "../core/health/options.ts";
-import type { HealthVerdict } from "../core/health/verdicts.ts";
-import type { RoutingTree } from "../core/routing/aggregate.ts";
-import type { PlannedHost } from "../core/routing/gateway.ts";
-import type { TableSelector } from "../core/routing/select-tables.ts";
+import type { RouteController } from "../controllers/route-controller.ts";
+import { NoRoutes, type ReporterFacts } from "../controllers/route-reporter.ts";
+import type { RouteState } from "../controllers/route-state.ts";
+import type { RouteDemand } from "../core/routing/route-plan.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
-import { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
-
-/** Root of all keys in the store. */
-const PREFIX = "/romana";
+import { createRouteEngine, STORE_PREFIX, type RouteEngineConfig } from "./create-route-engine.ts";
 
 /** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
-export type ControlPlaneConfig = Pick<
-  ControllerConfig,
-  | "serviceRange"
-  | "dryRun"
-  | "hostTags"
-  | "routeTables"
-  | "routeQuota"
-  | "routeReserve"
-  | "ignoreRoutes"
-  | "intervalMs"
-  | "health"
-  | "ec2"
->;
+export type ControlPlaneConfig = RouteEngineConfig & Pick<ControllerConfig, "serviceRange" | "hostTags">;
 
 export interface ControlPlaneParts {
   readonly clock: Clock;
@@ -81,7 +57,7 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, cloud, config } = parts;
-  const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
+  const addressing = await AddressingService.open({ store, clock, log, prefix: STORE_PREFIX }, signal);
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);
@@ -108,109 +84,45 @@ export async function createControlPlane(
     };
   }
 
-  const journal = await RouteJournal.open(store, PREFIX, signal);
   const hosts = new HostController({
     registry: addressing,
     clock,
     log: log.child({ component: "hosts" }),
     hostTags: config.hostTags,
   });
-  const stopping = new AbortController();
-  const monitor = createMonitor(parts, (verdict) => onVerdict(verdict));
-  const health = monitor ?? NO_PROBES;
-  const routeLog = log.child({ component: "routes" });
-  const state = new RouteState({ clock, health, quota: config.routeQuota });
-  const writer = new RouteWriter({
-    cloud,
-    clock,
-    bucket: {
-      capacity: config.ec2.burst,
-      refillPerSecond: config.ec2.ratePerSecond,
-      reserve: config.ec2.failoverReserve,
+  const engine = await createRouteEngine(
+    {
+      ...parts,
+      cloud,
+      view: () => routingView(addressing),
+      onFacts: async (seen, abort) => {
+        addressing.setReserved([
+          ...serviceRange,
+          ...seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
+        ]);
+        addressing.setSubnets(seen.subnets);
+        await hosts.reconcile(seen, abort);
+      },
+      facts: { ...facts, refusedHosts: () => hosts.refused() },
     },
-    concurrency: config.ec2.concurrency,
-    mayWrite: () => stopping.signal.throwIfAborted(),
-  });
-  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun };
-  const executor = new RouteExecutor({ ...shared, writer });
-  const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });
-  const controller = new RouteController({
-    ...shared,
-    executor,
-    checks: new SourceDestChecks({ ...shared, writer }),
-    failover,
-    cloud,
-    view: () => routingView(addressing),
-    onFacts: async (seen, abort) => {
-      addressing.setReserved([
-        ...serviceRange,
-        ...seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
-      ]);
-      addressing.setSubnets(seen.subnets);
-      await hosts.reconcile(seen, abort);
-    },
-    tables: tableSelector(config.routeTables),
-    reserve: config.routeReserve,
-    ignore: config.ignoreRoutes,
-    intervalMs: config.intervalMs,
-  });
-  async function onVerdict(verdict: HealthVerdict): Promise<void> {
-    if (verdict.kind === "down") {
-      await failover.failOver(verdict.host, verdict.answered);
-    }
-    controller.trigger();
-  }
+    signal,
+  );
+  const { controller } = engine;
   const ignoreChanges = addressing.onChange((what) =>
     what === "blocks" ? controller.blocksChanged() : controller.trigger(),
   );
   return {
+    ...engine,
     addressing,
-    routes: new RouteReporter({
-      controller,
-      state,
-      health,
-      journal,
-      cloud,
-      clock,
-      facts: { ...facts, refusedHosts: () => hosts.refused() },
-    }),
-    controller,
-    state,
-    monitor,
-    start: () => {
-      monitor?.start();
-      controller.start();
-    },
     stop: async () => {
       ignoreChanges();
-      monitor?.stop();
-      stopping.abort(new Error("the controller stops"));
-      await controller.stop();
+      await engine.stop();
     },
   };
 }
 
-function createMonitor(
-  { prober, clock, log, config, isOwn }: ControlPlaneParts,
-  onVerdict: (verdict: HealthVerdict) => Promise<void>,
-): HealthMonitor | undefined {
-  return prober === undefined
-    ? undefined
-    : new HealthMonitor({
-        prober,
-        clock,
-        log: log.child({ component: "health" }),
-        options: healthOptions(config.health),
-        onVerdict,
-        ...(isOwn === undefined ? {} : { isOwn }),
-      });
-}
-
 /** The addressing side as the planner reads it. */
-function routingView(addressing: AddressingService): {
-  readonly trees: readonly RoutingTree[];
-  readonly hosts: readonly PlannedHost[];
-} {
+function routingView(addressing: AddressingService): RouteDemand {
   return {
     trees: addressing.layout().map((layout) => ({
       network: layout.network.name,
@@ -220,8 +132,4 @@ function routingView(addressing: AddressingService): {
     })),
     hosts: addressing.hosts().hosts.map(({ name, ip }) => ({ name, ip, standing: "ready" as const })),
   };
-}
-
-function tableSelector(choice: ControllerConfig["routeTables"]): TableSelector {
-  return choice.kind === "tag" ? { kind: "tag", key: choice.tag.key, value: choice.tag.value } : choice;
 }
