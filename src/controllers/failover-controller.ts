@@ -163,7 +163,10 @@ export class FailoverController {
 
   #strand(route: DesiredRoute, host: string): void {
     const { destination, group } = route;
-    const message = `${host} is down and group ${group} has no healthy node to take over ${destination}: its route stays`;
+    const message =
+      route.level === "listed"
+        ? `${host} is down and no other address listed for ${destination} can take over: its route stays`
+        : `${host} is down and group ${group} has no healthy node to take over ${destination}: its route stays`;
     this.#stranded.set(destination, { kind: "no-stand-in", subject: destination, message });
     this.#options.log.error({ host, cidr: destination, group }, "no stand-in for the routes of a dead node");
   }

@@ -6,11 +6,10 @@ import {
   type SourceDestCheckOperation,
 } from "../core/instances/plan-source-dest-check.ts";
 import type { Cidr } from "../core/net/cidr.ts";
-import type { RoutingTree } from "../core/routing/aggregate.ts";
 import { isDead } from "../core/routing/choose-gateway.ts";
-import type { PlannedHost } from "../core/routing/gateway.ts";
+import { groupByInterface } from "../core/routing/gateway.ts";
 import { planRoutes } from "../core/routing/plan-routes.ts";
-import type { RouteAlarm, RouteOperation, RoutePlan } from "../core/routing/route-plan.ts";
+import type { RouteAlarm, RouteDemand, RouteOperation, RoutePlan } from "../core/routing/route-plan.ts";
 import type { TableSelector } from "../core/routing/select-tables.ts";
 import { planView } from "../core/views/plan-view.ts";
 import type { PassView, PlanView } from "../core/views/route-views.ts";
@@ -40,10 +39,12 @@ export interface RouteControllerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly health: HealthSource;
-  /** The addressing side at this moment. */
-  readonly view: () => { readonly trees: readonly RoutingTree[]; readonly hosts: readonly PlannedHost[] };
+  /** What wants routes at this moment. */
+  readonly view: () => RouteDemand;
   /** Called with what the cloud said, before a pass plans: hosts are registered and labelled here. */
   readonly onFacts: (facts: CloudFacts, signal: AbortSignal) => Promise<void>;
+  /** Called with the plan of each pass, before it is carried out. */
+  readonly onPlan?: (plan: RoutePlan) => void;
   readonly tables: TableSelector;
   readonly reserve: number;
   readonly ignore: readonly Cidr[];
@@ -194,6 +195,7 @@ export class RouteController {
     const checks = planSourceDestCheck(plan.gateways.values());
     failover.settled();
     state.publish(this.#snapshotOf(facts, plan, readAt, started));
+    this.#options.onPlan?.(plan);
     this.#wantsNext = undefined;
     let done = 0;
     let failed = 0;
@@ -289,13 +291,12 @@ export class RouteController {
 
 /** Tells the replaces that end an outage: their present target is dead or belongs to nobody. */
 function outageEnder(plan: RoutePlan, health: HealthSnapshot): (operation: RouteOperation) => boolean {
-  const holders = new Map([...plan.gateways.values()].map((gateway) => [gateway.interfaceId, gateway]));
+  const byInterface = groupByInterface(plan.gateways.values());
   return (operation) => {
     if (operation.kind !== "replace" || operation.previous.kind !== "interface") {
       return false;
     }
-    const holder = holders.get(operation.previous.id);
-    return holder === undefined || isDead(holder, health);
+    return (byInterface.get(operation.previous.id) ?? []).every((holder) => isDead(holder, health));
   };
 }
 

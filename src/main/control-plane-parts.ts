@@ -4,22 +4,11 @@ import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
+import type { RouteEngineConfig } from "./create-route-engine.ts";
 
 /** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
-export type ControlPlaneConfig = Pick<
-  ControllerConfig,
-  | "serviceRange"
-  | "dryRun"
-  | "hostTags"
-  | "routeTables"
-  | "routeQuota"
-  | "routeReserve"
-  | "ignoreRoutes"
-  | "intervalMs"
-  | "health"
-  | "ec2"
-  | "leaderTtlMs"
->;
+export type ControlPlaneConfig = RouteEngineConfig &
+  Pick<ControllerConfig, "serviceRange" | "hostTags" | "leaderTtlMs">;
 
 export interface ControlPlaneParts {
   readonly clock: Clock;

@@ -91,7 +91,7 @@ export async function createControlPlane(
       cloud === undefined
         ? new NoRoutes({ ...facts, refusedHosts: () => new Map() }, clock)
         : new ReplicaRoutes({
-            reporter: () => duties?.reporter,
+            reporter: () => duties?.routes,
             follower: { election, id: parts.replica.id, facts, clock },
           }),
     duties: () => duties,

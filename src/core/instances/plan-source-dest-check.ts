@@ -9,7 +9,8 @@ export interface SourceDestCheckOperation {
 
 /**
  * Every node whose interface still checks source and destination: pods send with addresses that are not the interface's own, so EC2 would drop their
- * packets. One flag per interface, the one that owns the node's address (EC2 API, ModifyNetworkInterfaceAttribute). Sorted by host.
+ * packets. One flag per interface, the one that owns the node's address (EC2 API, ModifyNetworkInterfaceAttribute); an interface that several nodes' addresses
+ * share is named once, for the first of them. Sorted by host.
  *
  *     check   instance              result
  *     -----   -------------------   ---------------------------------------
@@ -19,8 +20,10 @@ export interface SourceDestCheckOperation {
  *     off     any                   nothing
  */
 export function planSourceDestCheck(gateways: Iterable<Gateway>): readonly SourceDestCheckOperation[] {
+  const seen = new Set<string>();
   return [...gateways]
     .filter(({ sourceDestCheck, terminated }) => sourceDestCheck && !terminated)
     .map(({ host, interfaceId, instanceId }) => ({ host, interfaceId, instanceId }))
-    .toSorted((a, b) => (a.host < b.host ? -1 : 1));
+    .toSorted((a, b) => (a.host < b.host ? -1 : 1))
+    .filter(({ interfaceId }) => !seen.has(interfaceId) && seen.add(interfaceId));
 }

@@ -14,13 +14,14 @@ export interface RoutingTree {
  * A destination that wants a route, and who can be its gateway: all candidates stand in one subnet, because a gateway hands packets on to the
  * hosts beside it and cannot reach those of another subnet except through the VPC, whose route would lead back to it.
  *
- * `level`: `group` a leaf group, `parent` a whole subtree, `block` one host's block that its group's gateway cannot reach.
+ * `level`: `group` a leaf group, `parent` a whole subtree, `block` one host's block that its group's gateway cannot reach, `listed` one whose
+ * gateways somebody listed: those stand anywhere, and hand packets on by themselves.
  */
 export interface Prefix {
   readonly destination: Cidr;
   readonly network: string;
   readonly group: string;
-  readonly level: "group" | "parent" | "block";
+  readonly level: "group" | "parent" | "block" | "listed";
   readonly subnetId: string;
   /** Sorted by host name. */
   readonly candidates: readonly Gateway[];

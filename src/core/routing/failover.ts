@@ -21,7 +21,7 @@ export interface FailoverPlan {
   readonly moves: readonly DesiredRoute[];
   /** The dead host's routes that nobody can take over. They stay. */
   readonly stranded: readonly DesiredRoute[];
-  /** One replace per move and table, the moves in order. */
+  /** One replace per table and move to another interface, the moves in order. */
   readonly operations: readonly Extract<RouteOperation, { kind: "replace" }>[];
 }
 
@@ -33,6 +33,7 @@ export function planFailover(input: FailoverInput): FailoverPlan {
   const load = new Map<string, number>();
   const moves: DesiredRoute[] = [];
   const stranded: DesiredRoute[] = [];
+  const previous = input.gateways.get(input.dead)?.interfaceId ?? "";
   for (const { host } of input.desired) {
     load.set(host, (load.get(host) ?? 0) + 1);
   }
@@ -54,7 +55,10 @@ export function planFailover(input: FailoverInput): FailoverPlan {
         (gateway.standing === "ready" || gateway.standing === "not-ready");
       return fit ? [gateway] : [];
     });
-    const best = bestOf(route.destination, standIns, context);
+    // Another address of the same interface answers: the route leads to it already.
+    const best =
+      standIns.find(({ interfaceId }) => interfaceId === previous) ??
+      bestOf(route.destination, standIns, context);
     if (best === undefined) {
       stranded.push(route);
     } else {
@@ -62,20 +66,21 @@ export function planFailover(input: FailoverInput): FailoverPlan {
       moves.push({ ...route, host: best.host, target: best.interfaceId, choice: "chosen" });
     }
   }
-  const previous = input.gateways.get(input.dead)?.interfaceId ?? "";
   return {
     moves,
     stranded,
-    operations: moves.flatMap((move) =>
-      input.routeTableIds.map((routeTableId) => ({
-        kind: "replace" as const,
-        routeTableId,
-        destination: move.destination,
-        target: move.target,
-        host: move.host,
-        previous: { kind: "interface" as const, id: previous },
-        reason: `${input.dead} is down, ${move.host} takes over`,
-      })),
-    ),
+    operations: moves
+      .filter(({ target }) => target !== previous)
+      .flatMap((move) =>
+        input.routeTableIds.map((routeTableId) => ({
+          kind: "replace" as const,
+          routeTableId,
+          destination: move.destination,
+          target: move.target,
+          host: move.host,
+          previous: { kind: "interface" as const, id: previous },
+          reason: `${input.dead} is down, ${move.host} takes over`,
+        })),
+      ),
   };
 }

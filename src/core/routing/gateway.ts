@@ -77,6 +77,15 @@ export function joinGateways(hosts: readonly PlannedHost[], facts: CloudFacts): 
   return gateways;
 }
 
+/** Gateways by the interface that a route to them leads to; hosts that are addresses of one interface share it, sorted by name. */
+export function groupByInterface(gateways: Iterable<Gateway>): ReadonlyMap<string, readonly Gateway[]> {
+  const groups = Map.groupBy(gateways, ({ interfaceId }) => interfaceId);
+  for (const group of groups.values()) {
+    group.sort((a, b) => (a.host < b.host ? -1 : 1));
+  }
+  return groups;
+}
+
 function standingOf(host: PlannedHost, instance: CloudInstance): Standing {
   switch (instance.state) {
     case "running":

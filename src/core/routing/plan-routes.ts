@@ -1,8 +1,9 @@
-import type { ActualRoute, CloudRouteTable } from "../cloud/facts.ts";
+import type { ActualRoute, CloudFacts, CloudRouteTable } from "../cloud/facts.ts";
 import { containsCidr, overlaps, type Cidr } from "../net/cidr.ts";
 import { aggregate, type Aggregation, type Prefix } from "./aggregate.ts";
-import { chooseGateway } from "./choose-gateway.ts";
-import { joinGateways, type Gateway } from "./gateway.ts";
+import { chooseGateway, isDead } from "./choose-gateway.ts";
+import { groupByInterface, joinGateways, type Gateway } from "./gateway.ts";
+import { isInsideVpc, listedPrefixes, subnetsOf } from "./listed-prefixes.ts";
 import { planTable } from "./plan-table.ts";
 import type {
   DesiredRoute,
@@ -26,9 +27,9 @@ import { selectTables } from "./select-tables.ts";
  *     yes       the desired target         no         adopt
  *     yes       another target             yes        replace: one call, no gap
  *     yes       another candidate's        no         adopt and replace
- *     yes       any other target           no         skipped, foreign; never touched
+ *     yes       any other target           no         skipped, foreign; never touched, but for a listed destination with takeOver: adopt and replace
  *     yes       anything                   any        skipped, ignored, when inside --ignore-routes
- *     no        something                  yes        delete, after what takes over its traffic stands
+ *     no        something                  yes        delete, after what takes over its traffic stands; one that is listed and has no gateway stays
  *     no        nothing                    yes        forget
  *     no        something in a network     no         skipped, foreign
  *     no        anything else              no         nothing
@@ -38,34 +39,53 @@ import { selectTables } from "./select-tables.ts";
  */
 export function planRoutes(input: PlannerInput): RoutePlan {
   const gateways = joinGateways(input.hosts, input.facts);
+  const listed = input.listed ?? [];
   const tables = selectTables(
     input.facts,
     input.tables,
-    new Set([...gateways.values()].map(({ subnetId }) => subnetId)),
+    new Set([
+      ...[...gateways.values()].map(({ subnetId }) => subnetId),
+      ...(input.listed === undefined ? [] : subnetsOf(input.hosts, input.facts)),
+    ]),
   );
-  const byInterface = new Map([...gateways.values()].map((gateway) => [gateway.interfaceId, gateway]));
+  const byInterface = groupByInterface(gateways.values());
   const owned = indexOwned(input.owned);
   const networks = input.trees.map(({ root }) => root.cidr);
-  const current = currentGateways(tables, owned, byInterface);
+  const current = currentInterfaces(tables, owned, byInterface);
   const budget = routeBudget(input, tables, owned, byInterface, networks);
-  const aggregation = aggregate(
-    input.trees,
-    gateways,
-    budget,
-    (destination) => current.get(destination)?.subnetId,
-  );
+  const aggregation =
+    input.listed === undefined
+      ? aggregate(
+          input.trees,
+          gateways,
+          budget,
+          (destination) => byInterface.get(current.get(destination) ?? "")?.[0]?.subnetId,
+        )
+      : listedPrefixes(listed, gateways, budget, (destination) => current.has(destination));
   const { desired, skipped, alarms } = assign(input, aggregation, current);
 
-  const uncovered = [
-    ...aggregation.refused.map(({ destination }) => destination),
-    ...skipped.map((each) => each.destination),
-  ].filter((destination) => !desired.some((route) => overlaps(route.destination, destination)));
+  const served = new Set(desired.map(({ destination }) => destination));
+  const unserved = new Set(
+    listed
+      .filter(({ hosts, destination }) => hosts.length > 0 && !served.has(destination))
+      .map(({ destination }) => destination),
+  );
+  const uncovered =
+    input.listed === undefined
+      ? [
+          ...aggregation.refused.map(({ destination }) => destination),
+          ...skipped.map((each) => each.destination),
+        ].filter((destination) => !desired.some((route) => overlaps(route.destination, destination)))
+      : [];
   const operations: RouteOperation[] = [];
   const adopt: OwnedRoute[] = [];
   const forget: OwnedRoute[] = [];
   const shared = {
     desired,
     uncovered,
+    unserved,
+    takeOver: input.takeOver ?? false,
+    isListed: input.listed !== undefined,
     ignore: input.ignore,
     networks,
     byInterface,
@@ -109,6 +129,7 @@ export function planRoutes(input: PlannerInput): RoutePlan {
     finest: aggregation.finest,
     blocksMatter: aggregation.blocksMatter,
     collapsed: aggregation.collapsed,
+    isListed: input.listed !== undefined,
   };
 }
 
@@ -116,7 +137,7 @@ export function planRoutes(input: PlannerInput): RoutePlan {
 function assign(
   input: PlannerInput,
   aggregation: Aggregation,
-  current: ReadonlyMap<Cidr, Gateway>,
+  current: ReadonlyMap<Cidr, string>,
 ): { desired: readonly DesiredRoute[]; skipped: SkippedRoute[]; alarms: RouteAlarm[] } {
   const load = new Map<string, number>();
   const context = { health: input.health, loadOf: (host: string) => load.get(host) ?? 0 };
@@ -145,15 +166,22 @@ function assign(
       choice,
     });
   };
+  /** Of several candidates on the interface that serves it now, one that is not dead. */
+  const holderOf = (prefix: Prefix): string | undefined => {
+    const interfaceId = current.get(prefix.destination);
+    const holders = prefix.candidates.filter((candidate) => candidate.interfaceId === interfaceId);
+    return (holders.find((candidate) => !isDead(candidate, input.health)) ?? holders[0])?.host;
+  };
   const open: Prefix[] = [];
   for (const prefix of aggregation.prefixes) {
-    const holder = input.sticky ? current.get(prefix.destination)?.host : undefined;
-    if (input.facts.vpcCidrs.some((cidr) => overlaps(cidr, prefix.destination))) {
+    const holder = input.sticky ? holderOf(prefix) : undefined;
+    const refusal = refusalOf(prefix, input.facts);
+    if (refusal !== undefined) {
       skipped.push({
         routeTableId: "",
         destination: prefix.destination,
         reason: "inside-vpc",
-        message: `${prefix.destination} overlaps a CIDR of ${input.facts.vpcId}: EC2 refuses such routes; give the network "${prefix.network}" another CIDR`,
+        message: refusal,
       });
       continue;
     }
@@ -165,7 +193,7 @@ function assign(
     }
   }
   for (const prefix of open) {
-    const holder = current.get(prefix.destination)?.host;
+    const holder = holderOf(prefix);
     const choice = chooseGateway(
       prefix.destination,
       prefix.candidates,
@@ -185,10 +213,16 @@ function assign(
         alarms.push({
           kind: "no-stand-in",
           subject,
-          message: `${holder ?? ""} is down and group ${prefix.group} has no healthy node to take over ${subject}: its route stays`,
+          message:
+            prefix.level === "listed"
+              ? `${holder ?? ""} is down and no other address listed for ${subject} can take over: its route stays`
+              : `${holder ?? ""} is down and group ${prefix.group} has no healthy node to take over ${subject}: its route stays`,
         });
       } else {
-        const message = `no node of group ${prefix.group} can be the gateway of ${subject} (${hosts}): none answers`;
+        const message =
+          prefix.level === "listed"
+            ? `no address listed for ${subject} can be its gateway (${hosts}): none answers`
+            : `no node of group ${prefix.group} can be the gateway of ${subject} (${hosts}): none answers`;
         skipped.push({ routeTableId: "", destination: subject, reason: "no-gateway", message });
         alarms.push({ kind: "no-gateway", subject, message });
       }
@@ -201,17 +235,30 @@ function assign(
   };
 }
 
+/** Why EC2 would refuse a route for this prefix, if it would. */
+function refusalOf({ destination, level, network }: Prefix, facts: CloudFacts): string | undefined {
+  if (level === "listed") {
+    return isInsideVpc(destination, facts)
+      ? `${destination} lies inside a CIDR of ${facts.vpcId} and is no subnet's: EC2 refuses such routes; take it off the list`
+      : undefined;
+  }
+  return facts.vpcCidrs.some((cidr) => overlaps(cidr, destination))
+    ? `${destination} overlaps a CIDR of ${facts.vpcId}: EC2 refuses such routes; give the network "${network}" another CIDR`
+    : undefined;
+}
+
 /**
- * Who serves a destination now: the gateway that most of the tables lead it to (the lower name on a tie), else the one that our record names. Only routes that are
- * ours or that lead to one of our nodes count.
+ * What a destination leads to now: the interface that most of the tables lead it to (that of the lower name on a tie), else the one that our record names. Only
+ * routes that are ours or that lead to one of our nodes count.
  */
-function currentGateways(
+function currentInterfaces(
   tables: readonly CloudRouteTable[],
   owned: ReadonlyMap<string, ReadonlyMap<Cidr, string>>,
-  byInterface: ReadonlyMap<string, Gateway>,
-): ReadonlyMap<Cidr, Gateway> {
+  byInterface: ReadonlyMap<string, readonly Gateway[]>,
+): ReadonlyMap<Cidr, string> {
   const votes = new Map<Cidr, Map<Gateway, number>>();
-  const vote = (destination: Cidr, gateway: Gateway | undefined, weight: number) => {
+  const vote = (destination: Cidr, gateways: readonly Gateway[] | undefined, weight: number) => {
+    const gateway = gateways?.[0];
     if (gateway !== undefined) {
       const known = votes.get(destination) ?? new Map<Gateway, number>();
       known.set(gateway, (known.get(gateway) ?? 0) + weight);
@@ -232,7 +279,7 @@ function currentGateways(
   return new Map(
     [...votes].map(([destination, known]) => {
       const [first] = [...known].toSorted(([a, x], [b, y]) => y - x || (a.host < b.host ? -1 : 1));
-      return [destination, (first as [Gateway, number])[0]] as const;
+      return [destination, (first as [Gateway, number])[0].interfaceId] as const;
     }),
   );
 }
@@ -242,15 +289,17 @@ function routeBudget(
   input: PlannerInput,
   tables: readonly CloudRouteTable[],
   owned: ReadonlyMap<string, ReadonlyMap<Cidr, string>>,
-  byInterface: ReadonlyMap<string, Gateway>,
+  byInterface: ReadonlyMap<string, readonly Gateway[]>,
   networks: readonly Cidr[],
 ): number {
+  const listed = new Set(input.listed?.map(({ destination }) => destination));
   let budget = Number.MAX_SAFE_INTEGER;
   for (const table of tables) {
     const records = owned.get(table.id);
     const ours = table.routes.filter(
       (route) =>
         records?.has(route.destination) === true ||
+        (listed.has(route.destination) && (input.takeOver === true || leadsToNode(route, byInterface))) ||
         (leadsToNode(route, byInterface) &&
           networks.some((network) => containsCidr(network, route.destination))),
     ).length;
@@ -259,7 +308,7 @@ function routeBudget(
   return Math.max(0, budget);
 }
 
-function leadsToNode(route: ActualRoute, byInterface: ReadonlyMap<string, Gateway>): boolean {
+function leadsToNode(route: ActualRoute, byInterface: ReadonlyMap<string, readonly Gateway[]>): boolean {
   return route.target.kind === "interface" && byInterface.has(route.target.id);
 }
 
@@ -286,7 +335,10 @@ function leaveOtherTables(
           destination: record.destination,
           after: [],
           makesRoom: false,
-          reason: "the table is no longer one of the cluster's",
+          reason:
+            input.listed === undefined
+              ? "the table is no longer one of the cluster's"
+              : "the table's subnets hold no listed address any more",
         });
       } else {
         forget.push(record);

@@ -8,9 +8,14 @@ export interface TableContext {
   readonly desired: readonly DesiredRoute[];
   /** Destinations that want a route and cannot have one: nothing that serves them now is taken away. */
   readonly uncovered: readonly Cidr[];
+  /** Listed destinations that nobody can serve now: what is ours there stays. */
+  readonly unserved: ReadonlySet<Cidr>;
+  /** A route of somebody else on a listed destination becomes ours. */
+  readonly takeOver: boolean;
+  readonly isListed: boolean;
   readonly ignore: readonly Cidr[];
   readonly networks: readonly Cidr[];
-  readonly byInterface: ReadonlyMap<string, Gateway>;
+  readonly byInterface: ReadonlyMap<string, readonly Gateway[]>;
   /** Desired destinations that overlap this one. */
   readonly overlapping: (destination: Cidr) => readonly Cidr[];
 }
@@ -44,6 +49,7 @@ export function planTable(
   const forget: OwnedRoute[] = [];
   const skipped: SkippedRoute[] = [];
   const alarms: RouteAlarm[] = [];
+  const conflicts = new Set<Cidr>();
   const ignored = (destination: Cidr) => context.ignore.some((cidr) => containsCidr(cidr, destination));
   const skip = (destination: Cidr, reason: SkippedRoute["reason"], message: string) => {
     skipped.push({ routeTableId, destination, reason, message });
@@ -63,8 +69,11 @@ export function planTable(
     }
     const right = leadsTo(found.target, target);
     if (!owned.has(destination)) {
-      if (!isCandidate(found, route, context.byInterface)) {
-        const message = `${routeTableId} leads ${destination} to ${name(found.target)}, which is not ours: remove that route, or name it in --ignore-routes`;
+      const isTaken = context.takeOver && route.level === "listed" && found.target.kind !== "local";
+      if (!isTaken && !isCandidate(found, route, context.byInterface)) {
+        const orTake = route.level === "listed" ? ", or have it replaced with --take-over" : "";
+        const message = `${routeTableId} leads ${destination} to ${name(found.target)}, which is not ours: remove that route, or name it in --ignore-routes${orTake}`;
+        conflicts.add(destination);
         skip(destination, "foreign", message);
         alarms.push({ kind: "foreign-route", subject: `${routeTableId} ${destination}`, message });
         continue;
@@ -90,17 +99,25 @@ export function planTable(
     }
     if (!actual.has(destination)) {
       forget.push({ routeTableId, destination, target });
-    } else if (context.uncovered.some((cidr) => overlaps(cidr, destination))) {
+    } else if (
+      context.unserved.has(destination) ||
+      context.uncovered.some((cidr) => overlaps(cidr, destination))
+    ) {
       skip(destination, "no-gateway", `${destination} has no better route: this one stays`);
     } else {
+      // What somebody else's route keeps us from does not hold up what is taken off a list.
+      const after = context
+        .overlapping(destination)
+        .filter((each) => !context.isListed || (!conflicts.has(each) && !ignored(each)));
       deletes.push({
         kind: "delete",
         routeTableId,
         destination,
-        after: context.overlapping(destination),
+        after,
         makesRoom: false,
-        reason:
-          context.overlapping(destination).length > 0
+        reason: context.isListed
+          ? "it is listed no more"
+          : after.length > 0
             ? "another granularity takes over"
             : "no host is left in its group",
       });
@@ -200,13 +217,12 @@ function isForeign(route: ActualRoute, context: TableContext): boolean {
 function isCandidate(
   found: ActualRoute,
   route: DesiredRoute,
-  byInterface: ReadonlyMap<string, Gateway>,
+  byInterface: ReadonlyMap<string, readonly Gateway[]>,
 ): boolean {
-  if (found.target.kind !== "interface") {
-    return false;
-  }
-  const host = byInterface.get(found.target.id)?.host;
-  return host !== undefined && route.candidates.includes(host);
+  return (
+    found.target.kind === "interface" &&
+    (byInterface.get(found.target.id) ?? []).some(({ host }) => route.candidates.includes(host))
+  );
 }
 
 function leadsTo(target: RouteTarget, interfaceId: string): boolean {
@@ -218,6 +234,9 @@ function name(target: RouteTarget): string {
 }
 
 function describe(route: DesiredRoute): string {
+  if (route.level === "listed") {
+    return `listed, gateway ${route.host}`;
+  }
   return route.level === "block"
     ? `block of ${route.host}, which its group's gateway cannot reach`
     : `prefix of group ${route.group}, gateway ${route.host}`;
@@ -226,9 +245,10 @@ function describe(route: DesiredRoute): string {
 function reasonToReplace(
   found: ActualRoute,
   route: DesiredRoute,
-  byInterface: ReadonlyMap<string, Gateway>,
+  byInterface: ReadonlyMap<string, readonly Gateway[]>,
 ): string {
-  const previous = found.target.kind === "interface" ? byInterface.get(found.target.id)?.host : undefined;
+  const holders = found.target.kind === "interface" ? (byInterface.get(found.target.id) ?? []) : [];
+  const previous = (holders.find(({ host }) => route.candidates.includes(host)) ?? holders[0])?.host;
   if (previous === undefined) {
     return `leads to ${name(found.target)}, which no node owns${found.state === "blackhole" ? " (blackhole)" : ""}`;
   }

@@ -13,10 +13,26 @@ export interface OwnedRoute {
   readonly target: string;
 }
 
-/** Everything that a plan is made from; the planner reads nothing else. */
-export interface PlannerInput {
+/** A destination whose possible gateways somebody lists, instead of a group of nodes. */
+export interface ListedRoute {
+  readonly destination: Cidr;
+  /** Names of hosts; without one of them the route is not wanted. */
+  readonly hosts: readonly string[];
+}
+
+/** What wants routes, and who can be a gateway. */
+export interface RouteDemand {
+  /** Networks whose groups want routes. */
   readonly trees: readonly RoutingTree[];
+  /** Destinations that want a route to one of their own hosts, wherever in the VPC it stands; none when absent. */
+  readonly listed?: readonly ListedRoute[];
+  /** A route of somebody else on a listed destination is replaced, not reported. */
+  readonly takeOver?: boolean;
   readonly hosts: readonly PlannedHost[];
+}
+
+/** Everything that a plan is made from; the planner reads nothing else. */
+export interface PlannerInput extends RouteDemand {
   readonly facts: CloudFacts;
   readonly health: HealthSnapshot;
   readonly owned: readonly OwnedRoute[];
@@ -36,7 +52,7 @@ export interface DesiredRoute {
   readonly destination: Cidr;
   readonly network: string;
   readonly group: string;
-  readonly level: "group" | "parent" | "block";
+  readonly level: "group" | "parent" | "block" | "listed";
   readonly host: string;
   readonly target: string;
   /** Hosts that could hold it, the holder among them. */
@@ -124,4 +140,6 @@ export interface RoutePlan {
   /** Routes depend on blocks: a new block can want a route of its own. */
   readonly blocksMatter: boolean;
   readonly collapsed: readonly string[];
+  /** The routes are those of a list (`RouteDemand.listed`), not of groups. */
+  readonly isListed: boolean;
 }

@@ -41,6 +41,9 @@ export function alarmView({ kind, subject, message }: RouteAlarm): AlarmView {
 /** How fine a plan is, in a phrase. */
 export function granularity(plan: RoutePlan): string {
   const room = plan.budget === Number.MAX_SAFE_INTEGER ? "no route table yet" : `room for ${plan.budget}`;
+  if (plan.isListed) {
+    return `as listed: ${plan.desired.length} of ${plan.finest} routes a table, ${room}`;
+  }
   if (plan.collapsed.length === 0) {
     return `a route per leaf group: ${plan.desired.length} routes a table, ${room}`;
   }
