@@ -72,7 +72,8 @@ const addressModel: RegisterModel<string, AddressCall> = {
 
 /**
  * What is wrong with a history, one phrase each; empty when nothing is. Two registers are checked, each by itself: what every name holds, and who holds every address. The end
- * counts as a read of all of them. Where a release has no answer that says which address it gave back, it gives the address that its name was told last.
+ * counts as a read of all of them. No answer says which address a release gave back. Of a name that held one address it was that; of a name that held several it may have
+ * been any of them, or another one's turn.
  */
 export function checkAddresses(
   requests: readonly AddressRequest[],
@@ -134,27 +135,30 @@ function checkHolders(
   final: FinalAddresses,
   readAt: ReadAt,
 ): readonly string[] {
-  const finalByName = new Map(final.map(({ name, address }) => [name, address]));
-  const told = new Map<string, string>();
+  const told = new Map<string, Set<string>>();
+  const tell = (name: string, address: string): void => {
+    told.set(name, (told.get(name) ?? new Set()).add(address));
+  };
+  final.forEach(({ name, address }) => tell(name, address));
   for (const { name, answer } of requests) {
     if (answer.kind === "allocated" || answer.kind === "exists") {
-      told.set(name, answer.address);
+      tell(name, answer.address);
     }
   }
   const histories = new Map<string, Operation<AddressCall>[]>();
-  const add = (address: string | undefined, operation: Operation<AddressCall>): void => {
-    if (address !== undefined) {
-      histories.set(address, [...(histories.get(address) ?? []), operation]);
-    }
+  const add = (address: string, operation: Operation<AddressCall>): void => {
+    histories.set(address, [...(histories.get(address) ?? []), operation]);
   };
   for (const { kind, name, start, end, answer } of requests) {
-    const address = told.get(name) ?? finalByName.get(name);
+    const held = told.get(name) ?? new Set();
     if (answer.kind === "allocated") {
       add(answer.address, { start, end, call: { kind: "take", name } });
     } else if (answer.kind === "released") {
-      add(address, { start, end, call: { kind: "give", name } });
+      const known = held.size === 1 ? end : Infinity;
+      held.forEach((address) => add(address, { start, end: known, call: { kind: "give", name } }));
     } else if (answer.kind === "unknown") {
-      add(address, { start, end: Infinity, call: { kind: kind === "allocate" ? "take" : "give", name } });
+      const call = { kind: kind === "allocate" ? "take" : "give", name } as const;
+      held.forEach((address) => add(address, { start, end: Infinity, call }));
     }
   }
   const holders = Map.groupBy(final, ({ address }) => address);
