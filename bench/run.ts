@@ -21,6 +21,10 @@ const SUITES: readonly Suite[] = [
     load: () => import("./failover.ts"),
   },
   { ids: ["calls-idle", "writes-500", "writes-500-coarse", "rss-1000"], load: () => import("./scale.ts") },
+  {
+    ids: ["rest-alloc-1", "rest-alloc-3", "rest-alloc-idle", "rest-alloc-250k", "start-250k", "rss-250k"],
+    load: () => import("./rest-alloc.ts"),
+  },
 ];
 
 const RESULTS = new URL("results.json", import.meta.url);

@@ -1,4 +1,4 @@
-module romana/bench/etcd-raw
+module romana/bench/load
 
 go 1.24
 
