@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 import { EtcdServer } from "../test/support/etcd.ts";
-import { populate, Replica, ReplicaLab } from "../test/support/replica-lab.ts";
+import { populate, type Replica, ReplicaLab } from "../test/support/replica-lab.ts";
 import { bar, summarize, type BenchRow } from "./bench-row.ts";
 import { buildLoad, load, type LoadResult } from "./load.ts";
 
