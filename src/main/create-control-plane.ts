@@ -20,8 +20,10 @@ import type { Logger } from "../ports/logger.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
+import { prepareStore } from "../services/addressing/schema.ts";
 import { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { StoreFollower } from "../services/store-follower.ts";
 
 /** Root of all keys in the store. */
 const PREFIX = "/romana";
@@ -81,7 +83,10 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, cloud, config } = parts;
-  const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
+  await prepareStore(store, PREFIX, signal);
+  const follower = await StoreFollower.open({ store, clock, log, prefix: PREFIX }, signal);
+  const addressing = await AddressingService.open({ store, follower, clock, log, prefix: PREFIX }, signal);
+  follower.start();
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);
@@ -104,7 +109,10 @@ export async function createControlPlane(
       state: undefined,
       monitor: undefined,
       start: () => undefined,
-      stop: async () => undefined,
+      stop: async () => {
+        addressing.stop();
+        await follower.stop();
+      },
     };
   }
 
@@ -186,6 +194,8 @@ export async function createControlPlane(
       monitor?.stop();
       stopping.abort(new Error("the controller stops"));
       await controller.stop();
+      addressing.stop();
+      await follower.stop();
     },
   };
 }
