@@ -3,6 +3,7 @@ import { ReplicaRoutes } from "../controllers/replica-routes.ts";
 import { NoRoutes } from "../controllers/route-reporter.ts";
 import type { Election } from "../ports/election.ts";
 import { AddressingService } from "../services/addressing-service.ts";
+import { prepareStore } from "../services/addressing/schema.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower } from "../services/store-follower.ts";
@@ -35,8 +36,9 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, config, prefix } = parts;
+  await prepareStore(store, prefix, signal);
   const follower = await StoreFollower.open({ store, clock, log, prefix }, signal);
-  const addressing = await AddressingService.open({ store, clock, log, prefix }, signal);
+  const addressing = await AddressingService.open({ store, follower, clock, log, prefix }, signal);
   const election = new StoreElection({
     store,
     clock,
@@ -99,6 +101,7 @@ export async function createControlPlane(
     start: () => terms.start(),
     stop: async () => {
       await terms.stop();
+      addressing.stop();
       await follower.stop();
     },
   };

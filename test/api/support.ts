@@ -4,6 +4,7 @@ import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { StoreFollower } from "../../src/services/store-follower.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -34,7 +35,10 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
-  const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
+  const common = { store, clock, log, prefix: "/romana" };
+  const follower = await StoreFollower.open(common, never);
+  const addressing = await AddressingService.open({ ...common, follower }, never);
+  follower.start();
   const routes = new FakeRoutes();
   const app = createServer({ addressing, routes, log, limits });
   return { app, addressing, routes, log };
