@@ -8,16 +8,20 @@ import { limitInFlight, refuseCrossSite } from "./admission.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
+import { sendToLeader } from "./leadership.ts";
 import { describeRoutes, openapiResource } from "./openapi.ts";
+import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
+import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
 import { networksResource } from "./resources/networks.ts";
 import { routesResource } from "./resources/routes.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { maxNameLength } from "./schemas.ts";
+import { markStale, stalenessOf } from "./staleness.ts";
 
 /** What a client can make the server spend. */
 export interface ServerLimits {
@@ -29,6 +33,8 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   /** The same for requests that wait for a pass over the cloud. */
   readonly passTimeoutMs: number;
+  /** A store that is silent for longer makes reads stale and refuses writes. */
+  readonly storeSilentMs: number;
 }
 
 /** Limits for one controller of up to 5,000 nodes. */
@@ -37,6 +43,7 @@ export const defaultLimits: ServerLimits = {
   maxBodyBytes: 16 * 1024 * 1024,
   requestTimeoutMs: 10_000,
   passTimeoutMs: 120_000,
+  storeSilentMs: 7_000,
 };
 
 /** What the server serves. */
@@ -45,6 +52,10 @@ export interface ServerOptions {
   readonly routes: RoutesView;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
+  /** Absent where one controller runs alone: it answers everything. */
+  readonly leader?: LeaderSource | undefined;
+  readonly liveness?: Liveness | undefined;
+  readonly store?: StoreContact | undefined;
 }
 
 declare module "fastify" {
@@ -55,8 +66,13 @@ declare module "fastify" {
 }
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
-export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
-  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { addressing, routes, log, leader, liveness, store } = options;
+  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs, storeSilentMs } = {
+    ...defaultLimits,
+    ...options.limits,
+  };
+  const staleness = stalenessOf(store, storeSilentMs);
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
@@ -102,6 +118,8 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));
   app.addHook("onRequest", requireAcceptable);
+  app.addHook("preHandler", markStale(staleness));
+  app.addHook("preHandler", sendToLeader(leader));
   app.addHook("onResponse", (request, reply, done) => {
     log.debug(
       {
@@ -123,6 +141,7 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.register(networksResource, { addressing });
   app.register(addressesResource, { addressing });
   app.register(routesResource, { routes });
-  app.register(livenessResource, { routes });
+  app.register(livenessResource, { routes, liveness, leader, staleness });
+  app.register(leaderResource, { leader });
   return app;
 }

@@ -1,10 +1,11 @@
 import { NetworkError } from "../../core/errors.ts";
 import { parseCidr } from "../../core/net/cidr.ts";
 import { answer, answerNull } from "../answers.ts";
-import type { Addressing, BlockState } from "../control-plane.ts";
+import type { Addressing } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
 import { blackoutBody, blackoutQuery, Done, nameParams } from "../schemas.ts";
 import { BlackoutList, BlockList, NetworkList } from "./networks.schemas.ts";
+import { originalBlock } from "./original-block.ts";
 
 const tags = ["networks"];
 
@@ -113,15 +114,3 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
 
   done();
 };
-
-/** The original's fields in the original's order. */
-function originalBlock(block: BlockState) {
-  return {
-    revision: block.revision,
-    cidr: block.cidr,
-    tenant: block.tenant,
-    segment: block.segment,
-    host: block.host,
-    allocated_ip_count: block.allocated_ip_count,
-  };
-}
