@@ -3,7 +3,7 @@ import { parseIpv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, HostState } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
-import { Done, hostBody, hostsQuery, labelsBody, nameParams } from "../schemas.ts";
+import { Done, hostBody, hostsQuery, labelsBody, hostParams } from "../schemas.ts";
 import { FullHost, HostList } from "./hosts.schemas.ts";
 import { BlockList } from "./networks.schemas.ts";
 import { originalBlock } from "./original-block.ts";
@@ -51,7 +51,7 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
   app.get(
     "/hosts/:name",
     {
-      schema: { summary: "One host", tags: noun, params: nameParams, response: { 200: FullHost } },
+      schema: { summary: "One host", tags: noun, params: hostParams, response: { 200: FullHost } },
       config: { resourceType: "host" },
     },
     (request, reply) => {
@@ -65,7 +65,7 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
       schema: {
         summary: "Remove a host and all that it holds",
         tags: noun,
-        params: nameParams,
+        params: hostParams,
         response: { 200: Done },
       },
       config: { resourceType: "host" },
@@ -79,7 +79,7 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
       schema: {
         summary: "Set all labels of a host",
         tags: noun,
-        params: nameParams,
+        params: hostParams,
         body: labelsBody,
         response: { 200: Done },
       },
@@ -95,7 +95,7 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
       schema: {
         summary: "The blocks of one host",
         tags: noun,
-        params: nameParams,
+        params: hostParams,
         response: { 200: BlockList },
       },
       config: { resourceType: "host" },

@@ -3,7 +3,7 @@ import { parseCidr } from "../../core/net/cidr.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
-import { blackoutBody, blackoutQuery, Done, nameParams } from "../schemas.ts";
+import { blackoutBody, blackoutQuery, Done, networkParams } from "../schemas.ts";
 import { BlackoutList, BlockList, NetworkList } from "./networks.schemas.ts";
 import { originalBlock } from "./original-block.ts";
 
@@ -37,7 +37,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "The blocks of one network",
         tags,
-        params: nameParams,
+        params: networkParams,
         response: { 200: BlockList },
       },
       config: { original: true, resourceType: "network" },
@@ -62,7 +62,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "The blackouts of a network",
         tags,
-        params: nameParams,
+        params: networkParams,
         response: { 200: BlackoutList },
       },
       config: { resourceType: "network" },
@@ -80,7 +80,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "Keep a range free of addresses",
         tags,
-        params: nameParams,
+        params: networkParams,
         body: blackoutBody,
         response: { 200: Done },
       },
@@ -99,7 +99,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "Give a range back",
         tags,
-        params: nameParams,
+        params: networkParams,
         querystring: blackoutQuery,
         response: { 200: Done },
       },
