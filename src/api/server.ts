@@ -9,6 +9,7 @@ import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { sendToLeader } from "./leadership.ts";
+import { meterRequests, type RequestMetrics } from "./metering.ts";
 import { describeRoutes, openapiResource } from "./openapi.ts";
 import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
@@ -17,6 +18,7 @@ import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
+import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
 import { routesResource } from "./resources/routes.ts";
 import { topologyResource } from "./resources/topology.ts";
@@ -56,6 +58,8 @@ export interface ServerOptions {
   readonly leader?: LeaderSource | undefined;
   readonly liveness?: Liveness | undefined;
   readonly store?: StoreContact | undefined;
+  /** Absent: requests are not counted and there is no /metrics. */
+  readonly metrics?: RequestMetrics | undefined;
 }
 
 declare module "fastify" {
@@ -67,7 +71,7 @@ declare module "fastify" {
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { addressing, routes, log, leader, liveness, store } = options;
+  const { addressing, routes, log, leader, liveness, store, metrics } = options;
   const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs, storeSilentMs } = {
     ...defaultLimits,
     ...options.limits,
@@ -114,6 +118,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
+  meterRequests(app, metrics);
   app.addHook("onRequest", redirectTrailingSlash);
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));
@@ -143,5 +148,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.register(routesResource, { routes });
   app.register(livenessResource, { routes, liveness, leader, staleness });
   app.register(leaderResource, { leader });
+  if (metrics !== undefined) {
+    app.register(metricsResource, { metrics });
+  }
   return app;
 }

@@ -17,6 +17,7 @@ import type { TableSelector } from "../core/routing/select-tables.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
@@ -58,6 +59,8 @@ export interface ControlPlaneParts {
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
   readonly storeName: string;
+  /** Counts what the controllers do. */
+  readonly meter?: Meter | undefined;
 }
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -130,8 +133,9 @@ export async function createControlPlane(
     },
     concurrency: config.ec2.concurrency,
     mayWrite: () => stopping.signal.throwIfAborted(),
+    meter: parts.meter,
   });
-  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun };
+  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun, meter: parts.meter };
   const executor = new RouteExecutor({ ...shared, writer });
   const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });
   const controller = new RouteController({
@@ -155,6 +159,7 @@ export async function createControlPlane(
     intervalMs: config.intervalMs,
   });
   async function onVerdict(verdict: HealthVerdict): Promise<void> {
+    parts.meter?.verdict(verdict.kind);
     if (verdict.kind === "down") {
       await failover.failOver(verdict.host, verdict.answered);
     }

@@ -6,6 +6,7 @@ import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -55,6 +56,9 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const routes = new FakeRoutes();
   const leader = new FakeLeader();
   const surroundings = { stuck: [] as string[], silentMs: 0 };
+  const metrics = new Metrics("2.0.0");
+  const contact = { silentMs: () => surroundings.silentMs };
+  metrics.read({ addressing, routes, store: contact });
   const app = createServer({
     addressing,
     routes,
@@ -62,9 +66,10 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
     limits,
     leader,
     liveness: { stuck: () => surroundings.stuck },
-    store: { silentMs: () => surroundings.silentMs },
+    store: contact,
+    metrics,
   });
-  return { app, addressing, routes, log, leader, surroundings };
+  return { app, addressing, routes, log, leader, surroundings, metrics };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
