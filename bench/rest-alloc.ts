@@ -189,8 +189,8 @@ async function counted(replicas: readonly Replica[]): Promise<{ readonly lost: n
   for (const { port } of replicas) {
     const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(10_000) });
     const text = await answer.text();
-    allocations += metric(text, "romana_allocations_total");
-    lost += metric(text, "romana_lost_compares_total");
+    allocations += metric(text, "romana_ipam_allocations_total");
+    lost += metric(text, "romana_ipam_lost_compares_total");
   }
   return { lost: lost / allocations };
 }

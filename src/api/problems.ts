@@ -33,6 +33,7 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 
 /** Codes whose status is not that of their kind: what HTTP itself has a word for. */
 const statusOfCode: Readonly<Record<string, number>> = {
+  NOT_LEADER: 307,
   REQUEST_CROSS_SITE: 403,
   REQUEST_NOT_ACCEPTABLE: 406,
   REQUEST_TOO_LARGE: 413,
@@ -50,14 +51,18 @@ const textOfCode: Readonly<Record<string, string>> = {
 };
 
 const titles: Readonly<Record<number, string>> = {
+  307: "Temporary Redirect",
   400: "Bad Request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
   406: "Not Acceptable",
   409: "Conflict",
+  410: "Gone",
   413: "Content Too Large",
   414: "URI Too Long",
   415: "Unsupported Media Type",
+  422: "Unprocessable Content",
   429: "Too Many Requests",
   500: "Internal Server Error",
   503: "Service Unavailable",

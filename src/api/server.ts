@@ -1,5 +1,5 @@
 import { fastify, type FastifyInstance } from "fastify";
-import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import { validatorCompiler } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -8,13 +8,22 @@ import { limitInFlight, refuseCrossSite } from "./admission.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
+import { sendToLeader } from "./leadership.ts";
+import { meterRequests, type RequestMetrics } from "./metering.ts";
+import { describeRoutes, openapiResource } from "./openapi.ts";
+import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
+import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
+import { leaderResource } from "./resources/leader.ts";
+import { livenessResource } from "./resources/liveness.ts";
+import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
-import { livenessResource, routesResource } from "./resources/routes.ts";
+import { routesResource } from "./resources/routes.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { maxNameLength } from "./schemas.ts";
+import { markStale, stalenessOf } from "./staleness.ts";
 
 /** What a client can make the server spend. */
 export interface ServerLimits {
@@ -26,6 +35,8 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   /** The same for requests that wait for a pass over the cloud. */
   readonly passTimeoutMs: number;
+  /** A store that is silent for longer makes reads stale and refuses writes. */
+  readonly storeSilentMs: number;
 }
 
 /** Limits for one controller of up to 5,000 nodes. */
@@ -34,6 +45,7 @@ export const defaultLimits: ServerLimits = {
   maxBodyBytes: 16 * 1024 * 1024,
   requestTimeoutMs: 10_000,
   passTimeoutMs: 120_000,
+  storeSilentMs: 7_000,
 };
 
 /** What the server serves. */
@@ -42,19 +54,15 @@ export interface ServerOptions {
   readonly routes: RoutesView;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
+  /** Absent where one controller runs alone: it answers everything. */
+  readonly leader?: LeaderSource | undefined;
+  readonly liveness?: Liveness | undefined;
+  readonly store?: StoreContact | undefined;
+  /** Absent: requests are not counted and there is no /metrics. */
+  readonly metrics?: RequestMetrics | undefined;
 }
 
 declare module "fastify" {
-  interface FastifyContextConfig {
-    /** One of the original's paths: its errors are `application/json`, ours `application/problem+json`. */
-    readonly original?: true;
-    /** What an error of this path is about. */
-    readonly resourceType?: "host" | "network" | "address";
-    /** Waits for a pass over the cloud, so it has `passTimeoutMs`. */
-    readonly slow?: true;
-    /** Answered however many requests are in flight. */
-    readonly unlimited?: true;
-  }
   interface FastifyInstance {
     /** Every path that is served, as `METHOD /path/{parameter}`, in order of registration. */
     readonly endpoints: readonly string[];
@@ -62,8 +70,13 @@ declare module "fastify" {
 }
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
-export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
-  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { addressing, routes, log, leader, liveness, store, metrics } = options;
+  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs, storeSilentMs } = {
+    ...defaultLimits,
+    ...options.limits,
+  };
+  const staleness = stalenessOf(store, storeSilentMs);
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
@@ -75,7 +88,7 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     frameworkErrors: (error, request, reply) => {
       failWith(log, error, request, reply);
     },
-  }).withTypeProvider<ZodTypeProvider>();
+  }).withTypeProvider<RequestTypes>();
 
   // What waits for a pass does not hold up the end of the process; the rest is answered first.
   const closing = new AbortController();
@@ -91,22 +104,27 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.addHook("onRoute", (route) => {
     const { method, url, config } = route;
     route.handler =
-      config?.slow === true
-        ? withDeadline(route.handler, passTimeoutMs, closing.signal)
+      config?.slow === true || config?.stream === true
+        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing.signal)
         : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
   });
 
   app.setValidatorCompiler(validatorCompiler);
+  // The schemas of answers describe them and no more (`describeRoutes`): what is sent was rendered by `answer`.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler((error, request, reply) => failWith(log, error, request, reply));
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
+  meterRequests(app, metrics);
   app.addHook("onRequest", redirectTrailingSlash);
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));
   app.addHook("onRequest", requireAcceptable);
+  app.addHook("preHandler", markStale(staleness));
+  app.addHook("preHandler", sendToLeader(leader));
   app.addHook("onResponse", (request, reply, done) => {
     log.debug(
       {
@@ -120,11 +138,18 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     done();
   });
 
+  describeRoutes(app);
+  // One line per resource; what a part of the system adds goes to the end.
+  app.register(openapiResource);
   app.register(topologyResource, { addressing });
   app.register(hostsResource, { addressing });
   app.register(networksResource, { addressing });
   app.register(addressesResource, { addressing });
   app.register(routesResource, { routes });
-  app.register(livenessResource, { routes });
+  app.register(livenessResource, { routes, liveness, leader, staleness });
+  app.register(leaderResource, { leader });
+  if (metrics !== undefined) {
+    app.register(metricsResource, { metrics });
+  }
   return app;
 }

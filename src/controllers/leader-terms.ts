@@ -25,6 +25,7 @@ export class LeaderTerms {
   readonly #stopping = new AbortController();
   #work: Promise<void> = Promise.resolve();
   #leads = false;
+  #failure: string | undefined;
 
   constructor(options: LeaderTermsOptions) {
     this.#options = options;
@@ -36,7 +37,17 @@ export class LeaderTerms {
   }
 
   start(): void {
-    this.#work = this.#run();
+    this.#work = this.#run().catch((error: unknown) => {
+      this.#failure = error instanceof Error ? error.message : String(error);
+      this.#options.log.error({ err: error }, "this replica stands for election no longer");
+    });
+  }
+
+  /** What has ended and should not have, one phrase each. */
+  stuck(): readonly string[] {
+    return this.#failure === undefined
+      ? []
+      : [`this replica stands for election no longer: ${this.#failure}`];
   }
 
   /** Ends the duties, then hands the lead over. */

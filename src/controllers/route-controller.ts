@@ -16,6 +16,7 @@ import type { PassView, PlanView } from "../core/views/route-views.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
 import type { FailoverController } from "./failover-controller.ts";
 import type { HealthSource } from "./health-source.ts";
@@ -50,6 +51,7 @@ export interface RouteControllerOptions {
   readonly ignore: readonly Cidr[];
   readonly intervalMs: number;
   readonly dryRun: boolean;
+  readonly meter?: Meter | undefined;
 }
 
 interface PassMode {
@@ -159,6 +161,7 @@ export class RouteController {
       const durationMs = Math.round(this.#options.clock.monotonic() - started);
       const message = error instanceof Error ? error.message : String(error);
       this.#lastPass = { startedAt, durationMs, outcome: "failed", operations: 0, failed: 0, error: message };
+      this.#options.meter?.pass("failed", durationMs / 1000);
       throw error;
     }
     return this.#wantsNext;
@@ -219,6 +222,7 @@ export class RouteController {
     const durationMs = Math.round(clock.monotonic() - started);
     const startedAt = new Date(readAt).toISOString();
     this.#lastPass = { startedAt, durationMs, outcome: "ok", operations: done, failed };
+    this.#options.meter?.pass("ok", durationMs / 1000);
     if (done + failed > 0) {
       log.info({ durationMs, done, failed, routes: plan.desired.length }, "a pass changed the cloud");
     }

@@ -2,6 +2,7 @@ import type { ControllerConfig } from "../config/load.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import type { RouteEngineConfig } from "./create-route-engine.ts";
@@ -31,6 +32,8 @@ export interface ControlPlaneParts {
   readonly initialTopology?: unknown;
   /** Whether an address is the machine's that we run on; none is in a simulation. */
   readonly isOwn?: (address: string) => boolean;
+  /** Counts what the controllers do. */
+  readonly meter?: Meter | undefined;
   readonly version: string;
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;

@@ -17,6 +17,7 @@ import { builtinTopology } from "../core/topology/builtin.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 
 /** Root of all keys in the store. */
@@ -53,13 +54,19 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
             config.probe.kind === "tcp" ? { kind: "tcp", port: config.probe.port } : { kind: "icmp" },
           );
     closers.push(() => prober?.close());
+    const replica = {
+      id: config.replicaId ?? `${hostname()}-${process.pid}`,
+      url: config.advertiseUrl ?? "",
+    };
+    const metrics = new Metrics(readVersion());
+    metrics.readProcess();
     const plane = await createControlPlane(
       {
         clock,
         log,
         store,
         prefix: PREFIX,
-        replica: { id: config.replicaId ?? `${hostname()}-${process.pid}`, url: config.advertiseUrl ?? "" },
+        replica,
         random: Math.random,
         uptimeMs: () => uptime() * 1000,
         cloud: ec2?.cloud,
@@ -70,13 +77,27 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         version: readVersion(),
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",
+        meter: metrics,
       },
       signal,
     );
     closers.push(() => plane.stop());
+    metrics.read({
+      addressing: plane.addressing,
+      counters: () => {
+        const { allocations, releases, retries, groups } = plane.addressing.counters();
+        return { allocations, releases, lostCompares: retries, groups };
+      },
+      routes: plane.routes,
+      store: plane.follower,
+    });
     const server = createServer({
       addressing: plane.addressing,
       routes: plane.routes,
+      leader: { leader: () => plane.election.leader(), selfId: replica.id, anyAnswers: ec2 === undefined },
+      liveness: plane,
+      store: plane.follower,
+      metrics,
       log: log.child({ component: "api" }),
       limits: { maxInFlight: config.maxInFlight },
     });

@@ -20,6 +20,8 @@ export interface ControlPlane {
   duties(): LeaderDuties | undefined;
   /** Whether this replica leads. */
   leads(): boolean;
+  /** Loops that have ended and should not have, one phrase each. */
+  stuck(): readonly string[];
   start(): void;
   stop(): Promise<void>;
 }
@@ -98,6 +100,7 @@ export async function createControlPlane(
           }),
     duties: () => duties,
     leads: () => terms.leads,
+    stuck: () => [...follower.stuck(), ...terms.stuck()],
     start: () => terms.start(),
     stop: async () => {
       await terms.stop();

@@ -15,6 +15,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Leadership } from "../ports/election.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { RouteJournal } from "../services/route-journal.ts";
@@ -40,6 +41,7 @@ export interface RouteEngineParts {
   readonly onFacts: RouteControllerOptions["onFacts"];
   readonly onPlan?: RouteControllerOptions["onPlan"];
   readonly facts: ReporterFacts;
+  readonly meter?: Meter | undefined;
   /** Root of all keys in the store, `/romana`. */
   readonly prefix: string;
   /** The term in which it works; absent where there is but one process. Nothing is recorded or sent once it is over (decision 29). */
@@ -86,12 +88,13 @@ export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSi
       reserve: config.ec2.failoverReserve,
     },
     concurrency: config.ec2.concurrency,
+    meter: parts.meter,
     mayWrite: () => {
       over.throwIfAborted();
       return term === undefined ? Infinity : allowance(term);
     },
   });
-  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun };
+  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun, meter: parts.meter };
   const executor = new RouteExecutor({ ...shared, writer });
   const failover = new FailoverController({ ...shared, executor, signal: over });
   const { routeTables } = config;
@@ -116,6 +119,7 @@ export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSi
     if (over.aborted) {
       return;
     }
+    parts.meter?.verdict(verdict.kind);
     if (verdict.kind === "down") {
       await failover.failOver(verdict.host, verdict.answered);
     }

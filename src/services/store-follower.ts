@@ -69,6 +69,7 @@ export class StoreFollower {
   #revision: number;
   #entries: readonly StoreEntry[] | undefined;
   #answeredMs: number;
+  #failure: string | undefined;
   #work: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -103,7 +104,13 @@ export class StoreFollower {
   /** Begins to watch; the list of the start is let go. */
   start(): void {
     this.#entries = undefined;
-    this.#work = Promise.all([this.#follow(), this.#askForLife()]).then(() => undefined);
+    this.#work = Promise.all([this.#follow(), this.#askForLife()]).then(
+      () => undefined,
+      (error: unknown) => {
+        this.#failure = error instanceof Error ? error.message : String(error);
+        this.#log.error({ err: error }, "the store is followed no longer");
+      },
+    );
   }
 
   /** Revision that the caches stand at. */
@@ -161,6 +168,11 @@ export class StoreFollower {
       await this.reached(result.revision, signal);
     }
     return result;
+  }
+
+  /** What has ended and should not have, one phrase each. */
+  stuck(): readonly string[] {
+    return this.#failure === undefined ? [] : [`the store is followed no longer: ${this.#failure}`];
   }
 
   /** Ends the watch. The store stays open. */

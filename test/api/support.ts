@@ -1,10 +1,13 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
+import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -30,6 +33,21 @@ export class MemoryLogger implements Logger {
 
 const never = new AbortController().signal;
 
+/** A replica that leads until a test says otherwise. */
+export class FakeLeader implements LeaderSource {
+  readonly selfId = "replica-1";
+  current: LeaderView | undefined = {
+    id: "replica-1",
+    url: "http://127.0.0.1:9600",
+    epoch: 7,
+    since: Date.UTC(2026, 10, 2, 9),
+  };
+
+  leader(): LeaderView | undefined {
+    return this.current;
+  }
+}
+
 /** A server on an empty memory store, with its parts at hand. */
 export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const clock = new SystemClock();
@@ -40,8 +58,22 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const addressing = await AddressingService.open({ ...common, follower }, never);
   follower.start();
   const routes = new FakeRoutes();
-  const app = createServer({ addressing, routes, log, limits });
-  return { app, addressing, routes, log };
+  const leader = new FakeLeader();
+  const surroundings = { stuck: [] as string[], silentMs: 0 };
+  const metrics = new Metrics("2.0.0");
+  const contact = { silentMs: () => surroundings.silentMs };
+  metrics.read({ addressing, routes, store: contact });
+  const app = createServer({
+    addressing,
+    routes,
+    log,
+    limits,
+    leader,
+    liveness: { stuck: () => surroundings.stuck },
+    store: contact,
+    metrics,
+  });
+  return { app, addressing, routes, log, leader, surroundings, metrics };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

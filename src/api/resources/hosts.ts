@@ -1,18 +1,22 @@
-import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
-
 import { NetworkError } from "../../core/errors.ts";
 import { parseIpv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, HostState } from "../control-plane.ts";
-import { hostBody, hostsQuery, labelsBody, nameParams } from "../schemas.ts";
+import type { Resource } from "../resource.ts";
+import { Done, hostBody, hostsQuery, labelsBody, hostParams } from "../schemas.ts";
+import { FullHost, HostList } from "./hosts.schemas.ts";
+import { BlockList } from "./networks.schemas.ts";
+import { originalBlock } from "./original-block.ts";
+
+const noun = ["hosts"];
 
 /** `/hosts`. */
-export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
-  app,
-  { addressing },
-  done,
-) => {
-  app.get("/hosts", { schema: { querystring: hostsQuery }, config: { original: true } }, (request, reply) => {
+export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
+  const list = {
+    schema: { summary: "All hosts", tags: noun, querystring: hostsQuery, response: { 200: HostList } },
+    config: { original: true },
+  } as const;
+  app.get("/hosts", list, (request, reply) => {
     const render = request.query.full === "true" ? fullHost : originalHost;
     const { hosts, revision } = addressing.hosts();
     return answer(reply, { hosts: hosts.map(render), revision });
@@ -20,7 +24,10 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
 
   app.post(
     "/hosts",
-    { schema: { body: hostBody }, config: { original: true, resourceType: "host" } },
+    {
+      schema: { summary: "Register a host", tags: noun, body: hostBody, response: { 200: Done } },
+      config: { original: true, resourceType: "host", form: true, failures: [409] },
+    },
     (request, reply) => {
       const { name, ip, agent_port: agentPort, tags } = request.body;
       if (!name || !ip) {
@@ -43,37 +50,79 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
 
   app.get(
     "/hosts/:name",
-    { schema: { params: nameParams }, config: { resourceType: "host" } },
+    {
+      schema: { summary: "One host", tags: noun, params: hostParams, response: { 200: FullHost } },
+      config: { resourceType: "host" },
+    },
     (request, reply) => {
-      const { name } = request.params;
-      const host = addressing.hosts().hosts.find((candidate) => candidate.name === name);
-      if (host === undefined) {
-        throw new NetworkError(
-          "not-found",
-          "HOST_NOT_FOUND",
-          `no host is called "${name}": GET /hosts lists those that are known`,
-          { host: name },
-        );
-      }
-      return answer(reply, fullHost(host));
+      return answer(reply, fullHost(hostNamed(addressing, request.params.name)));
     },
   );
 
   app.delete(
     "/hosts/:name",
-    { schema: { params: nameParams }, config: { resourceType: "host" } },
+    {
+      schema: {
+        summary: "Remove a host and all that it holds",
+        tags: noun,
+        params: hostParams,
+        response: { 200: Done },
+      },
+      config: { resourceType: "host" },
+    },
     (request, reply) => answerNull(reply, addressing.removeHost(request.params.name, request.deadline)),
   );
 
   app.put(
     "/hosts/:name/labels",
-    { schema: { params: nameParams, body: labelsBody }, config: { resourceType: "host" } },
+    {
+      schema: {
+        summary: "Set all labels of a host",
+        tags: noun,
+        params: hostParams,
+        body: labelsBody,
+        response: { 200: Done },
+      },
+      config: { resourceType: "host" },
+    },
     (request, reply) =>
       answerNull(reply, addressing.setLabels(request.params.name, request.body.labels, request.deadline)),
   );
 
+  app.get(
+    "/hosts/:name/blocks",
+    {
+      schema: {
+        summary: "The blocks of one host",
+        tags: noun,
+        params: hostParams,
+        response: { 200: BlockList },
+      },
+      config: { resourceType: "host" },
+    },
+    (request, reply) => {
+      const { name } = hostNamed(addressing, request.params.name);
+      const { revision, blocks } = addressing.blocks() ?? { revision: 0, blocks: [] };
+      const own = blocks.filter(({ host }) => host === name);
+      return answer(reply, { revision, blocks: own.map(originalBlock) });
+    },
+  );
+
   done();
 };
+
+function hostNamed(addressing: Addressing, name: string): HostState {
+  const host = addressing.hosts().hosts.find((candidate) => candidate.name === name);
+  if (host === undefined) {
+    throw new NetworkError(
+      "not-found",
+      "HOST_NOT_FOUND",
+      `no host is called "${name}": GET /hosts lists those that are known`,
+      { host: name },
+    );
+  }
+  return host;
+}
 
 /** The original's fields and order, with the tags that it left out, and whether the host has a place. */
 function originalHost(host: HostState) {
