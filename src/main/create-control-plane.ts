@@ -23,8 +23,8 @@ import { AddressingService } from "../services/addressing-service.ts";
 import { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
 
-/** Root of all keys in the store. */
-const PREFIX = "/romana";
+/** Root of all keys in the store, unless the parts name another one. */
+const DEFAULT_PREFIX = "/romana";
 
 /** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
 export type ControlPlaneConfig = Pick<
@@ -58,6 +58,8 @@ export interface ControlPlaneParts {
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
   readonly storeName: string;
+  /** Root of all keys in the store (`/romana`). */
+  readonly prefix?: string;
 }
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -80,8 +82,8 @@ export async function createControlPlane(
   parts: ControlPlaneParts,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
-  const { clock, log, store, cloud, config } = parts;
-  const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
+  const { clock, log, store, cloud, config, prefix = DEFAULT_PREFIX } = parts;
+  const addressing = await AddressingService.open({ store, clock, log, prefix }, signal);
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);
@@ -108,7 +110,7 @@ export async function createControlPlane(
     };
   }
 
-  const journal = await RouteJournal.open(store, PREFIX, signal);
+  const journal = await RouteJournal.open(store, prefix, signal);
   const hosts = new HostController({
     registry: addressing,
     clock,
