@@ -240,6 +240,12 @@ describe("loadControllerConfig", () => {
         holdDownMaxMs: 360_000,
       },
       ec2: { burst: 100, ratePerSecond: 2.5, failoverReserve: 30, concurrency: 4, timeoutMs: 5000 },
+      etcd: {
+        endpoints: ["https://10.0.0.1:2379", "https://10.0.0.2:2379"],
+        prefix: "/clusters/a",
+        tls: { ca: "/ca.crt", cert: "/client.crt", key: "/client.key" },
+        login: { user: "romana", passwordFile: "/password" },
+      },
     });
     expect(fromVariables).toEqual(fromFlags);
     expect(fromFile).toEqual(fromFlags);
