@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Store } from "../../../src/ports/store.ts";
 import { openEtcdStore } from "../../support/etcd-store.ts";
 import { EtcdCluster, requireEtcd } from "../../support/etcd.ts";
+import { silentLog } from "../../support/silent-log.ts";
 
 const never = new AbortController().signal;
 
@@ -51,6 +52,41 @@ describe.skipIf(requireEtcd())("an etcd of three members", () => {
 
     expect(await store.get("/leased", never)).toBeUndefined();
     await other.close();
+  });
+
+  it("ends the stream of a watch when its member has no leader, so that the watch can go elsewhere", async () => {
+    const [member, ...others] = cluster.members;
+    const reasons: string[] = [];
+    const log = {
+      ...silentLog,
+      info: (fields: object) => void ("reason" in fields && reasons.push(String(fields.reason))),
+    };
+    const alone = openEtcdStore([member?.endpoint ?? ""], { log, requestTimeoutMs: 1_000 });
+    const { revision } = await alone.list("/leaderless/", never);
+    const watch = alone.watch("/leaderless/", revision, never)[Symbol.asyncIterator]();
+    const first = watch.next();
+    await alone.commit(
+      { compare: [], operations: [{ kind: "put", key: "/leaderless/1", value: "1" }] },
+      never,
+    );
+    await first;
+    const second = watch.next();
+
+    await Promise.all(others.map((each) => each.kill("SIGSTOP")));
+    try {
+      await expect.poll(() => reasons.join("\n"), { timeout: 15_000 }).toMatch(/no leader/);
+    } finally {
+      await Promise.all(others.map((each) => each.kill("SIGCONT")));
+    }
+    await member?.healthy();
+    await store.commit(
+      { compare: [], operations: [{ kind: "put", key: "/leaderless/2", value: "1" }] },
+      never,
+    );
+
+    expect((await second).value?.events).toMatchObject([{ kind: "put", entry: { key: "/leaderless/2" } }]);
+    await watch.return?.();
+    await alone.close();
   });
 
   it("keeps every write that was acknowledged, and every watch, when a member is killed in the middle", async () => {
