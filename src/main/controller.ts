@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { hostname, uptime } from "node:os";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
+import { EtcdStore } from "../adapters/etcd/etcd-store.ts";
 import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
@@ -15,12 +16,13 @@ import { stripComments } from "../config/strip-comments.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 
-/** Root of all keys in the store. */
+/** Root of all keys in a store of our own. */
 const PREFIX = "/romana";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
@@ -30,7 +32,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   const closers: (() => void | Promise<void>)[] = [];
   try {
     const initialTopology = readInitialTopology(config);
-    const store = openStore(config, clock);
+    const store = openStore(config, clock, log);
     closers.push(() => store.close());
     const ec2 =
       config.cloud === "aws"
@@ -65,7 +67,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         clock,
         log,
         store,
-        prefix: PREFIX,
+        prefix: config.store.kind === "etcd" ? config.etcd.prefix : PREFIX,
         replica,
         random: Math.random,
         uptimeMs: () => uptime() * 1000,
@@ -76,7 +78,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         isOwn: isOwnAddress,
         version: readVersion(),
         cloudName: config.cloud,
-        storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",
+        storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : config.store.kind,
         meter: metrics,
       },
       signal,
@@ -118,8 +120,17 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   }
 }
 
-function openStore({ store }: ControllerConfig, clock: Clock): Store {
-  return store.kind === "sqlite" ? new SqliteStore({ file: store.file, clock }) : new MemoryStore({ clock });
+function openStore({ store, etcd }: ControllerConfig, clock: Clock, log: Logger): Store {
+  switch (store.kind) {
+    case "sqlite":
+      return new SqliteStore({ file: store.file, clock });
+    case "etcd": {
+      const { endpoints, tls, login } = etcd;
+      return new EtcdStore({ endpoints, tls, login, clock, log: log.child({ component: "etcd" }) });
+    }
+    case "memory":
+      return new MemoryStore({ clock });
+  }
 }
 
 /** The document that `--topology` names, read before anything is opened, so that a mistake in it changes nothing. */

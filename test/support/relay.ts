@@ -15,6 +15,8 @@ interface Connection {
 export class Relay {
   /** Bytes of answers that were passed on so far, all connections together. */
   answered = 0;
+  /** How often connections were cut, by `cut` or `cutAfter`. */
+  cuts = 0;
   readonly #target: number;
   readonly #connections = new Set<Connection>();
   readonly #held = new Set<Direction>();
@@ -45,6 +47,7 @@ export class Relay {
 
   /** Ends all connections that stand. New ones are passed on as before, and what was lost or limited is no more. */
   cut(): void {
+    this.cuts += 1;
     this.#losing = false;
     this.#cutAt = Number.POSITIVE_INFINITY;
     for (const { client, server } of this.#connections) {

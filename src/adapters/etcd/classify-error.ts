@@ -52,7 +52,7 @@ export function classifyError(thrown: unknown, endpoint: string, doing: string):
   return {
     error: named ?? unavailable(endpoint, doing, message, error),
     notSent,
-    elsewhere: named === undefined && !loginStale,
+    elsewhere: named === undefined && !loginStale && !(error instanceof ClientClosedError),
     loginStale,
   };
 }

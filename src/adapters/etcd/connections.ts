@@ -1,7 +1,7 @@
 import { Etcd3, type IOptions } from "etcd3";
 
 import { NetworkError } from "../../core/errors.ts";
-import type { Clock } from "../../ports/clock.ts";
+import type { Clock, Timer } from "../../ports/clock.ts";
 import { storeClosed } from "../memory/transactions.ts";
 import { classifyError, unavailable } from "./classify-error.ts";
 import type { Credentials } from "./credentials.ts";
@@ -28,13 +28,16 @@ const noRepeats: FaultPolicy = {
   execute: async (work, signal = new AbortController().signal) => work({ signal }),
 };
 
-/** The clients of one set of credentials, one for each endpoint. It is closed when the last call that began on it has ended. */
+/** The clients of one set of credentials, one for each endpoint. Retired, it is closed when the last call that began on it has ended, or its time is over. */
 class Generation {
   readonly clients: readonly Etcd3[];
+  readonly #options: ConnectionOptions;
   readonly #retired = new AbortController();
   #underWay = 0;
+  #lastResort: Timer | undefined;
 
   constructor(options: ConnectionOptions, credentials: Credentials) {
+    this.#options = options;
     this.clients = options.endpoints.map((endpoint) => createClient(endpoint, options, credentials));
   }
 
@@ -54,13 +57,22 @@ class Generation {
   }
 
   retire(): void {
+    const { clock, requestTimeoutMs } = this.#options;
+    // etcd3 repeats for ever what etcd refuses for its token: such a call would never end by itself.
+    this.#lastResort = clock.setTimer(2 * requestTimeoutMs, () => this.close());
     this.#retired.abort(new Error("newer credentials are in use"));
     this.#closeWhenIdle();
   }
 
+  /** Ends what is under way. */
+  close(): void {
+    this.#lastResort?.cancel();
+    this.clients.forEach((client) => client.close());
+  }
+
   #closeWhenIdle(): void {
     if (this.#retired.signal.aborted && this.#underWay === 0) {
-      this.clients.forEach((client) => client.close());
+      this.close();
     }
   }
 }
@@ -162,7 +174,7 @@ export class EtcdConnections {
   close(): void {
     if (!this.closed.aborted) {
       this.#closing.abort(storeClosed());
-      this.#generation.retire();
+      this.#generation.close();
     }
   }
 
