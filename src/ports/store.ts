@@ -62,6 +62,8 @@ export interface StoreLimits {
  */
 export interface Store {
   readonly limits: StoreLimits;
+  /** Whether other processes may write it too, so that what this one knows of it may be old. */
+  readonly isShared: boolean;
   get(key: string, signal: AbortSignal): Promise<StoreEntry | undefined>;
   /** Every entry whose key starts with `prefix`, sorted by key, all as of one `revision`. */
   list(

@@ -69,6 +69,8 @@ export class StoreFollower {
   #revision: number;
   #entries: readonly StoreEntry[] | undefined;
   #answeredMs: number;
+  #lastSync: Promise<void> = Promise.resolve();
+  #nextSync: Promise<void> | undefined;
   #failure: string | undefined;
   #work: Promise<void> = Promise.resolve();
 
@@ -168,6 +170,31 @@ export class StoreFollower {
       await this.reached(result.revision, signal);
     }
     return result;
+  }
+
+  /**
+   * Resolves when the caches have all that the store had taken when this was called, whoever wrote it: before somebody is told no on account of what a cache has. Costs a write
+   * where others write too, which all calls share that wait. Rejects with `STORE_UNAVAILABLE`.
+   */
+  sync(): Promise<void> {
+    if (!this.#store.isShared) {
+      return Promise.resolve();
+    }
+    if (this.#nextSync === undefined) {
+      const next = this.#lastSync.then(() => {
+        // Whoever calls from here on came too late for this write.
+        this.#nextSync = undefined;
+        return this.#within(ATTEMPT_MS, (signal) => this.#mark(signal));
+      });
+      this.#nextSync = next;
+      this.#lastSync = next.catch(() => undefined);
+    }
+    return this.#nextSync;
+  }
+
+  async #mark(signal: AbortSignal): Promise<void> {
+    const put = { kind: "put", key: `${this.#root}mark`, value: "{}" } as const;
+    await this.commit({ compare: [], operations: [put] }, signal);
   }
 
   /** What has ended and should not have, one phrase each. */

@@ -16,6 +16,7 @@ const TTL_MS = 5000;
 /** A store that can be cut off from one replica: its calls then wait until they are given up. */
 class CutStore implements Store {
   readonly limits;
+  readonly isShared = true;
   cut = false;
   readonly #store: Store;
 

@@ -46,6 +46,10 @@ export class StoreRoom implements Store {
     this.#committed = committed;
   }
 
+  get isShared(): boolean {
+    return this.#store.isShared;
+  }
+
   get limits(): StoreLimits {
     return this.#store.limits;
   }

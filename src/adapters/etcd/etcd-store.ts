@@ -31,6 +31,7 @@ const LIST_ATTEMPTS = 3;
  */
 export class EtcdStore implements Store {
   readonly limits = LIMITS;
+  readonly isShared = true;
   readonly #options: EtcdStoreOptions;
   readonly #requestTimeoutMs: number;
   readonly #connections: EtcdConnections;

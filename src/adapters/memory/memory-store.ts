@@ -22,6 +22,7 @@ export interface MemoryStoreOptions {
 /** A store that lives as long as its process. For tests, the simulation and `--store memory`. */
 export class MemoryStore implements Store {
   readonly limits = UNLIMITED;
+  readonly isShared = false;
   readonly #entries = new Map<string, StoreEntry>();
   readonly #keys = new SortedKeys();
   readonly #history: WatchHistory;

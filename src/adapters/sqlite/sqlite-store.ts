@@ -35,6 +35,7 @@ export interface SqliteStoreOptions {
  */
 export class SqliteStore implements Store {
   readonly limits = UNLIMITED;
+  readonly isShared = false;
   readonly #file: OpenFile;
   readonly #statements: Statements;
   readonly #history: WatchHistory;

@@ -42,6 +42,11 @@ export class Committer {
     return cache.isReady ? Promise.resolve() : this.within(COMMIT_MS, (signal) => cache.ready(signal));
   }
 
+  /** Resolves when the cache has all that the store had when this was called. */
+  sync(): Promise<void> {
+    return this.#options.follower.sync();
+  }
+
   get(key: string): Promise<StoreEntry | undefined> {
     return this.within(READ_MS, (signal) => this.#options.store.get(key, signal));
   }

@@ -7,6 +7,7 @@ import type { Addressing } from "../load-addressing.ts";
 import { writeTopology } from "../stored-records.ts";
 import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
+import { isDoubtful } from "./plan-group.ts";
 import { commitStaged, fits, rollForward, storedGeneration } from "./staging.ts";
 import { transactionOf } from "./transaction.ts";
 
@@ -44,11 +45,11 @@ export class DecisionRunner {
 
   /** Decides, commits and, after a lost compare, decides again. Throws what `decide` and the store throw, and `ADDRESSING_CONTENDED`. */
   async run<T>(decide: (addressing: Addressing) => Decision<T>, signal: AbortSignal): Promise<T> {
-    const { cache, committer, log, onRetry } = this.#options;
+    const { committer, log, onRetry } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       await committer.ready();
       signal.throwIfAborted();
-      const decision = decide(cache.current);
+      const decision = await this.#decide(decide);
       if (decision.changes.length === 0) {
         return decision.result;
       }
@@ -64,6 +65,21 @@ export class DecisionRunner {
       await committer.caughtUp(transaction, result.failed);
     }
     throw contended();
+  }
+
+  /** What the cache says no to is decided again once it has all that the store had. */
+  async #decide<T>(decide: (addressing: Addressing) => Decision<T>): Promise<Decision<T>> {
+    const { cache, committer } = this.#options;
+    try {
+      return decide(cache.current);
+    } catch (error) {
+      if (!isDoubtful(error)) {
+        throw error;
+      }
+      await committer.sync();
+      await committer.ready();
+      return decide(cache.current);
+    }
   }
 
   async #commit(

@@ -8,7 +8,7 @@ import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
 import { planGroup, type Group, type Member } from "./plan-group.ts";
 import type { TransactionContext } from "./transaction.ts";
-import { WaitingLine, type Waiting, type WaitingRelease } from "./waiting.ts";
+import { WaitingLine, type Waiting, type WaitingAllocation, type WaitingRelease } from "./waiting.ts";
 
 /** Counts since the start. */
 export interface AddressingCounters {
@@ -111,12 +111,30 @@ export class GroupCommit {
       id: nextId(),
     };
     const group = planGroup(context, this.#line, limits, random);
+    if (group.doubted.length > 0) {
+      void this.#makeSure(group.doubted);
+    }
     if (group.transaction !== undefined) {
       await this.#send(context, group, group.transaction);
     }
     if (group.alone !== undefined) {
       await release(group.alone);
     }
+  }
+
+  /** Plans again what was refused, once the cache has all that the store had. Never rejects. */
+  async #makeSure(doubted: readonly (WaitingAllocation | WaitingRelease)[]): Promise<void> {
+    try {
+      await this.#options.committer.sync();
+    } catch (error) {
+      doubted.forEach(({ reject }) => reject(error));
+      return;
+    }
+    for (const waiting of doubted) {
+      waiting.isFresh = true;
+    }
+    this.#line.putBack(doubted);
+    this.#start();
   }
 
   /** Never rejects. */

@@ -1,3 +1,4 @@
+import { NetworkError } from "../../core/errors.ts";
 import { planAllocation } from "../../core/ipam/allocate.ts";
 import type { AddressChange, Change } from "../../core/ipam/change.ts";
 import { planRelease } from "../../core/ipam/release.ts";
@@ -43,6 +44,8 @@ export interface Group {
   readonly members: readonly Member[];
   /** Absent when there is nothing to write. */
   readonly transaction: Transaction | undefined;
+  /** What the cache says no to, which may not know yet what another replica did. */
+  readonly doubted: readonly (WaitingAllocation | WaitingRelease)[];
   /** A release that moves its host: it needs a transaction of its own, after this one. */
   readonly alone: WaitingRelease | undefined;
 }
@@ -60,6 +63,7 @@ export function planGroup(
 ): Group {
   const draft = createDraft(context);
   const members: Member[] = [];
+  const doubted: (WaitingAllocation | WaitingRelease)[] = [];
   const undo: (() => void)[] = [];
   let alone: WaitingRelease | undefined;
   const most = Math.min(MAX_GROUP, limits.operations) - PER_MEMBER;
@@ -84,7 +88,9 @@ export function planGroup(
         }
         members.push(member);
       } catch (error) {
-        if (undo.length === 0) {
+        if (waiting.isFresh !== true && isDoubtful(error)) {
+          doubted.push(waiting);
+        } else if (undo.length === 0) {
           waiting.reject(error);
         } else {
           members.push({ kind: "refusal", waiting, error });
@@ -97,7 +103,12 @@ export function planGroup(
     }
   }
   const transaction = undo.length === 0 ? undefined : finish(context, draft, Infinity);
-  return { members, transaction, alone };
+  return { members, transaction, doubted, alone };
+}
+
+/** True for a refusal that rests on what the cache has; what is wrong by itself stays wrong. */
+export function isDoubtful(error: unknown): boolean {
+  return error instanceof NetworkError && error.kind !== "invalid";
 }
 
 /** `undefined` for a release that takes more than its own steps. */

@@ -9,6 +9,8 @@ interface Turn {
   readonly signal: AbortSignal;
   /** How often it lost a compare. */
   attempts: number;
+  /** The cache has all that the store had when this came: a refusal on account of it is final. */
+  isFresh?: boolean;
 }
 
 export interface WaitingAllocation extends Turn {
