@@ -49,7 +49,7 @@ export class ReplicaRoutes implements RoutesView {
 
   status(): StatusView {
     const reporter = this.#options.reporter();
-    const { facts } = this.#options.follower;
+    const { facts, election, id } = this.#options.follower;
     return reporter === undefined
       ? {
           version: facts.version,
@@ -66,7 +66,7 @@ export class ReplicaRoutes implements RoutesView {
           cloudCalls: {},
           alarms: [],
         }
-      : { ...reporter.status(), startedAt: this.#startedAt };
+      : { ...reporter.status(), leader: election.leader()?.id === id, startedAt: this.#startedAt };
   }
 
   notReady(): readonly string[] {

@@ -148,10 +148,12 @@ export class RouteReporter implements RoutesView {
 /** What there is to say where no cloud is asked (`--cloud none`). */
 export class NoRoutes implements RoutesView {
   readonly #facts: ReporterFacts;
+  readonly #leads: () => boolean;
   readonly #startedAt: string;
 
-  constructor(facts: ReporterFacts, clock: Clock) {
+  constructor(facts: ReporterFacts, clock: Clock, leads: () => boolean) {
     this.#facts = facts;
+    this.#leads = leads;
     this.#startedAt = new Date(clock.now()).toISOString();
   }
 
@@ -190,7 +192,7 @@ export class NoRoutes implements RoutesView {
       region: null,
       vpcId: null,
       store: storeName,
-      leader: true,
+      leader: this.#leads(),
       dryRun,
       hosts: hostCounts(hosts()),
       routes: { desired: 0, active: 0 },

@@ -93,7 +93,11 @@ export async function createControlPlane(
     follower,
     routes:
       cloud === undefined
-        ? new NoRoutes({ ...facts, refusedHosts: () => new Map() }, clock)
+        ? new NoRoutes(
+            { ...facts, refusedHosts: () => new Map() },
+            clock,
+            () => election.leader()?.id === parts.replica.id,
+          )
         : new ReplicaRoutes({
             reporter: () => duties?.routes,
             follower: { election, id: parts.replica.id, facts, clock },

@@ -55,8 +55,17 @@ export class StoreElection implements Election, StoreCache {
     this.#log = options.log.child({ component: "election" });
   }
 
+  /**
+   * Who leads as far as is known here. Never this replica unless its own term may still act: not after the lease was not renewed in time, though its key may still stand,
+   * and not on account of the key that a process of the same id left behind.
+   */
   leader(): LeaderView | undefined {
-    return this.#leader;
+    const leader = this.#leader;
+    if (leader?.id !== this.#options.id) {
+      return leader;
+    }
+    const term = this.#term;
+    return term?.epoch === leader.epoch && term.remainingMs() > 0 ? leader : undefined;
   }
 
   onChange(listener: () => void): () => void {

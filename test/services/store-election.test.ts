@@ -162,6 +162,33 @@ describe("an election on the store", () => {
     );
   });
 
+  it("says of itself that it leads only while its own term may act, however long its key still stands", async () => {
+    const { clock, made } = await replicas(2);
+    made[0]?.stands();
+    await clock.runFor(300);
+    const [first] = made;
+    expect(first?.election.leader()?.id).toBe("replica-0");
+    if (first !== undefined) {
+      first.store.cut = true;
+    }
+    await clock.runFor(4_600);
+
+    expect(first?.terms[0]?.remainingMs()).toBeLessThanOrEqual(0);
+    expect(first?.election.leader()).toBeUndefined();
+    // The others cannot know yet.
+    expect(made[1]?.election.leader()?.id).toBe("replica-0");
+  });
+
+  it("does not take the key that an earlier process of its name left behind for a term of its own", async () => {
+    const { clock, shared, made } = await replicas(1);
+    made[0]?.stands();
+    await clock.runFor(300);
+    const again = await replicas(1, clock, shared);
+
+    expect(made[0]?.election.leader()?.id).toBe("replica-0");
+    expect(again.made[0]?.election.leader()).toBeUndefined();
+  });
+
   it("lets no transaction of an earlier term through", async () => {
     const { clock, made, shared } = await replicas(2);
     made.forEach((replica) => replica.stands());

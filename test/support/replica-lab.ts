@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { Agent, request as send } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import type { AddressRequest, Answer, FinalAddresses } from "./address-history.ts";
@@ -268,6 +269,10 @@ export interface LoadOptions {
   readonly sharedNames: number;
   readonly random: () => number;
   readonly timeoutMs?: number;
+  /** A client that got no clear answer waits so long before it asks the next replica; 0 unless given. */
+  readonly pauseMs?: number;
+  /** Begins the names, so that several loads can run on one store. */
+  readonly names?: string;
 }
 
 /** Clients that allocate and release over all replicas, and what they were told. A client whose replica does not answer goes on with the next one. */
@@ -276,6 +281,7 @@ export class AddressLoad {
   readonly #replicas: readonly Replica[];
   readonly #options: LoadOptions;
   #left: number;
+  #heldOn = false;
 
   constructor(replicas: readonly Replica[], options: LoadOptions) {
     this.#replicas = replicas;
@@ -288,24 +294,39 @@ export class AddressLoad {
     return this.#options.requests - this.#left;
   }
 
-  /** Makes all requests; resolves when each has ended. */
-  async run(): Promise<void> {
-    await Promise.all(Array.from({ length: this.#options.clients }, (_, client) => this.#client(client)));
+  /** Makes all requests, and goes on as long as `during` takes; resolves when each has ended. Rejects when `during` does. */
+  async run(during?: () => Promise<void>): Promise<void> {
+    this.#heldOn = during !== undefined;
+    const clients = Array.from({ length: this.#options.clients }, (_, client) => this.#client(client));
+    try {
+      await during?.();
+    } catch (error) {
+      this.#left = 0;
+      throw error;
+    } finally {
+      this.#heldOn = false;
+      await Promise.all(clients);
+    }
+  }
+
+  /** Answers of one kind. */
+  count(kind: Answer["kind"]): number {
+    return this.requests.filter(({ answer }) => answer.kind === kind).length;
   }
 
   async #client(client: number): Promise<void> {
-    const { random, releases, sharedNames } = this.#options;
+    const { random, releases, sharedNames, pauseMs = 0, names = "" } = this.#options;
     const held: string[] = [];
     let turn = client;
     let count = 0;
-    while (this.#left > 0) {
+    while (this.#left > 0 || this.#heldOn) {
       this.#left -= 1;
       const shared =
-        sharedNames > 0 && random() < 0.1 ? `shared-${Math.floor(random() * sharedNames)}` : undefined;
+        sharedNames > 0 && random() < 0.1 ? `${names}shared-${Math.floor(random() * sharedNames)}` : undefined;
       const gives = random() < releases;
       const name = gives
         ? (shared ?? held.splice(Math.floor(random() * held.length), 1)[0])
-        : (shared ?? `client-${client}-${(count += 1)}`);
+        : (shared ?? `${names}client-${client}-${(count += 1)}`);
       if (name === undefined) {
         continue;
       }
@@ -317,6 +338,7 @@ export class AddressLoad {
       }
       if (done.answer.kind === "unknown" || done.answer.kind === "refused") {
         turn += 1;
+        await sleep(pauseMs);
       }
     }
   }
@@ -362,7 +384,7 @@ function read(kind: "allocate" | "release", { status, body }: ApiAnswer): Answer
   return status === 429 ? { kind: "refused", why } : { kind: "unknown", why };
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from(
       { length: count },
