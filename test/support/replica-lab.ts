@@ -172,16 +172,16 @@ export class ReplicaLab {
     this.replicas = replicas;
   }
 
-  /** One replica per element of `options`, started one after the other. */
+  /** One replica per element of `options`; the first is ready before the others are started. */
   static async start(options: readonly ReplicaOptions[]): Promise<ReplicaLab> {
     const ports = await freePorts(options.length);
     const lab = new ReplicaLab(
       options.map((each, index) => new Replica(`replica-${index + 1}`, ports[index] ?? 0, each)),
     );
     try {
-      for (const replica of lab.replicas) {
-        await replica.start();
-      }
+      const [first, ...others] = lab.replicas;
+      await first?.start();
+      await Promise.all(others.map((replica) => replica.start()));
     } catch (error) {
       await lab.stop();
       throw error;
@@ -271,6 +271,8 @@ export interface LoadOptions {
   readonly timeoutMs?: number;
   /** A client that got no clear answer waits so long before it asks the next replica; 0 unless given. */
   readonly pauseMs?: number;
+  /** Each request goes to any replica; else a client stays with one until that gives no clear answer. */
+  readonly roams?: boolean;
   /** Begins the names, so that several loads can run on one store. */
   readonly names?: string;
 }
@@ -315,14 +317,16 @@ export class AddressLoad {
   }
 
   async #client(client: number): Promise<void> {
-    const { random, releases, sharedNames, pauseMs = 0, names = "" } = this.#options;
+    const { random, releases, sharedNames, pauseMs = 0, names = "", roams = false } = this.#options;
     const held: string[] = [];
     let turn = client;
     let count = 0;
     while (this.#left > 0 || this.#heldOn) {
       this.#left -= 1;
       const shared =
-        sharedNames > 0 && random() < 0.1 ? `${names}shared-${Math.floor(random() * sharedNames)}` : undefined;
+        sharedNames > 0 && random() < 0.1
+          ? `${names}shared-${Math.floor(random() * sharedNames)}`
+          : undefined;
       const gives = random() < releases;
       const name = gives
         ? (shared ?? held.splice(Math.floor(random() * held.length), 1)[0])
@@ -330,9 +334,11 @@ export class AddressLoad {
       if (name === undefined) {
         continue;
       }
+      if (roams) {
+        turn = Math.floor(random() * this.#replicas.length);
+      }
       const replica = this.#replicas[turn % this.#replicas.length] as Replica;
-      const done = await this.#request(replica, gives ? "release" : "allocate", name);
-      this.requests.push(done);
+      const done = await this.ask(replica, gives ? "release" : "allocate", name);
       if (done.answer.kind === "allocated" && shared === undefined) {
         held.push(name);
       }
@@ -343,7 +349,8 @@ export class AddressLoad {
     }
   }
 
-  async #request(replica: Replica, kind: "allocate" | "release", name: string): Promise<AddressRequest> {
+  /** One request of a client; it becomes part of the history. */
+  async ask(replica: Replica, kind: "allocate" | "release", name: string): Promise<AddressRequest> {
     const { hosts, random, timeoutMs } = this.#options;
     const start = performance.now();
     let answer: Answer;
@@ -363,7 +370,9 @@ export class AddressLoad {
       const why = String(error);
       answer = why.includes("ECONNREFUSED") ? { kind: "refused", why } : { kind: "unknown", why };
     }
-    return { kind, name, start, end: performance.now(), answer };
+    const done = { kind, name, start, end: performance.now(), answer };
+    this.requests.push(done);
+    return done;
   }
 }
 
