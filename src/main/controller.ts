@@ -75,6 +75,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       addressing: plane.addressing,
       routes: plane.routes,
       metrics,
+      liveness: plane,
       log: log.child({ component: "api" }),
       limits: { maxInFlight: config.maxInFlight },
     });

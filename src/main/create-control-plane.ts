@@ -71,6 +71,8 @@ export interface ControlPlane {
   readonly controller: RouteController | undefined;
   readonly state: RouteState | undefined;
   readonly monitor: HealthMonitor | undefined;
+  /** What has stopped and will not go on by itself, one phrase each; empty while all is well. */
+  stuck(): readonly string[];
   start(): void;
   stop(): Promise<void>;
 }
@@ -106,6 +108,7 @@ export async function createControlPlane(
       controller: undefined,
       state: undefined,
       monitor: undefined,
+      stuck: () => [],
       start: () => undefined,
       stop: async () => undefined,
     };
@@ -182,6 +185,7 @@ export async function createControlPlane(
     controller,
     state,
     monitor,
+    stuck: () => controller.stuck(),
     start: () => {
       monitor?.start();
       controller.start();
