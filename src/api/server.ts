@@ -1,10 +1,10 @@
 import { fastify, type FastifyInstance } from "fastify";
 import { validatorCompiler } from "fastify-type-provider-zod";
 
-import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
+import { closeInOrder, refuseConnection } from "./connections.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
@@ -31,6 +31,8 @@ export interface ServerLimits {
   readonly maxInFlight: number;
   /** Bytes of a request's body; a topology of 5,000 hosts takes about 1 MB. */
   readonly maxBodyBytes: number;
+  /** Time for a request to arrive whole; then its connection is ended with 408. Node looks every 30 s at most. */
+  readonly receiveTimeoutMs: number;
   /** After this a request is answered 503 and its work is told to stop. */
   readonly requestTimeoutMs: number;
   /** The same for requests that wait for a pass over the cloud. */
@@ -43,6 +45,7 @@ export interface ServerLimits {
 export const defaultLimits: ServerLimits = {
   maxInFlight: 128,
   maxBodyBytes: 16 * 1024 * 1024,
+  receiveTimeoutMs: 30_000,
   requestTimeoutMs: 10_000,
   passTimeoutMs: 120_000,
   storeSilentMs: 7_000,
@@ -72,17 +75,22 @@ declare module "fastify" {
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
 export function createServer(options: ServerOptions): FastifyInstance {
   const { addressing, routes, log, leader, liveness, store, metrics } = options;
-  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs, storeSilentMs } = {
-    ...defaultLimits,
-    ...options.limits,
-  };
-  const staleness = stalenessOf(store, storeSilentMs);
+  const limits = { ...defaultLimits, ...options.limits };
+  const { maxInFlight, maxBodyBytes, receiveTimeoutMs, requestTimeoutMs, passTimeoutMs } = limits;
+  const staleness = stalenessOf(store, limits.storeSilentMs);
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
     // Time to receive a whole request: Node ends a connection that dribbles.
-    requestTimeout: 30_000,
+    requestTimeout: receiveTimeoutMs,
+    http: {
+      // Node swaps the two when that of the headers, 60 s, is the longer one.
+      headersTimeout: receiveTimeoutMs,
+      connectionsCheckingInterval: Math.min(30_000, receiveTimeoutMs),
+    },
     forceCloseConnections: "idle",
+    return503OnClosing: false,
+    clientErrorHandler: refuseConnection,
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: maxNameLength },
     frameworkErrors: (error, request, reply) => {
@@ -90,14 +98,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
   }).withTypeProvider<RequestTypes>();
 
+  meterRequests(app, metrics);
   // What waits for a pass does not hold up the end of the process; the rest is answered first.
-  const closing = new AbortController();
-  app.addHook("preClose", (done) => {
-    closing.abort(
-      new NetworkError("transient", "SERVER_CLOSING", "the controller is stopping: ask again when it runs"),
-    );
-    done();
-  });
+  const closing = closeInOrder(app);
 
   const endpoints: string[] = [];
   app.decorate("endpoints", endpoints);
@@ -105,7 +108,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     const { method, url, config } = route;
     route.handler =
       config?.slow === true || config?.stream === true
-        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing.signal)
+        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing)
         : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
@@ -118,7 +121,6 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
-  meterRequests(app, metrics);
   app.addHook("onRequest", redirectTrailingSlash);
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));

@@ -100,6 +100,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       liveness: plane,
       store: plane.follower,
       metrics,
+      liveness: plane,
       log: log.child({ component: "api" }),
       limits: { maxInFlight: config.maxInFlight },
     });

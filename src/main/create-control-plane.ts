@@ -100,7 +100,7 @@ export async function createControlPlane(
           }),
     duties: () => duties,
     leads: () => terms.leads,
-    stuck: () => [...follower.stuck(), ...terms.stuck()],
+    stuck: () => [...follower.stuck(), ...terms.stuck(), ...(duties?.controller.stuck() ?? [])],
     start: () => terms.start(),
     stop: async () => {
       await terms.stop();
