@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
 
 import { addressCommands } from "./commands/address.ts";
+import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
 import { hostCommands } from "./commands/host.ts";
@@ -20,6 +21,7 @@ export interface ProgramParts {
   readonly signal: AbortSignal;
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
+  readonly createCertificates: CreateCertificates;
 }
 
 /** The command line of `romana`, with every command. */
@@ -29,6 +31,7 @@ export function createProgram({
   signal,
   runController,
   runSimulation,
+  createCertificates,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
@@ -59,6 +62,7 @@ export function createProgram({
   const open = sessionOpener(terminal, signal);
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
+  certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);
