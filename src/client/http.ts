@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestOptions } from "node:http";
 
 import { NetworkError, type ErrorKind } from "../core/errors.ts";
+import { distrusted } from "./distrusted.ts";
 
 /** Where a controller listens. */
 export type Endpoint =
@@ -14,6 +15,8 @@ export interface HttpRequest {
   readonly body?: unknown;
   /** The whole exchange may take this long. */
   readonly deadlineMs: number;
+  /** Sent as `Authorization: Bearer`. */
+  readonly token?: string;
 }
 
 /**
@@ -46,8 +49,9 @@ export function formatEndpoint(endpoint: Endpoint): string {
 
 /**
  * Makes one request and answers the parsed body of a 2xx. Throws `NetworkError`: what the server's problem document says, or its status;
- * `SERVER_UNREACHABLE` and `SERVER_TIMED_OUT` (transient) when there is no answer, `ANSWER_MALFORMED` (invalid) when it is not ours. Rejects
- * with the signal's reason when that is aborted.
+ * `SERVER_UNREACHABLE` and `SERVER_TIMED_OUT` (transient) when there is no answer, `ANSWER_MALFORMED` (invalid) when it is not ours. The
+ * details of a refusal hold `status`, and `location` and `retryAfterSeconds` where the answer has these headers. Rejects with the signal's
+ * reason when that is aborted.
  */
 export async function exchange(
   endpoint: Endpoint,
@@ -56,8 +60,7 @@ export async function exchange(
 ): Promise<unknown> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
   try {
-    const { status, text } = await send(endpoint, request, AbortSignal.any([signal, deadline]));
-    return readAnswer(endpoint, status, text);
+    return readAnswer(endpoint, await send(endpoint, request, AbortSignal.any([signal, deadline])));
   } catch (error) {
     if (error instanceof NetworkError) {
       throw error;
@@ -67,11 +70,17 @@ export async function exchange(
   }
 }
 
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: { readonly location?: string; readonly retryAfterSeconds?: number };
+}
+
 async function send(
   endpoint: Endpoint,
-  { method, path, body }: HttpRequest,
+  { method, path, body, token }: HttpRequest,
   signal: AbortSignal,
-): Promise<{ status: number; text: string }> {
+): Promise<Answer> {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   const options: RequestOptions = {
     method,
@@ -80,6 +89,7 @@ async function send(
     agent: false,
     headers: {
       accept: "application/json",
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       // Stated for a DELETE too: Node would send its body chunked, which some servers and proxies refuse.
       ...(payload === undefined
         ? {}
@@ -98,16 +108,24 @@ async function send(
   for await (const chunk of response) {
     chunks.push(chunk as Buffer);
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+  const { location, "retry-after": retryAfter } = response.headers;
+  return {
+    status: response.statusCode ?? 0,
+    text: Buffer.concat(chunks).toString("utf8"),
+    headers: {
+      ...(location === undefined ? {} : { location }),
+      ...(/^\d{1,9}$/.test(retryAfter ?? "") ? { retryAfterSeconds: Number(retryAfter) } : {}),
+    },
+  };
 }
 
-function readAnswer(endpoint: Endpoint, status: number, text: string): unknown {
+function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
   const body = parseJson(text);
   if (status >= 200 && status < 300 && body !== undefined) {
     return body.value;
   }
-  if (status >= 400) {
-    throw refusal(status, body?.value);
+  if (status >= 400 || status === 307) {
+    throw refusal({ status, ...headers }, body?.value);
   }
   throw new NetworkError(
     "invalid",
@@ -126,16 +144,20 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
 }
 
 /** The error that a problem document stands for; without one, the status decides. */
-function refusal(status: number, body: unknown): NetworkError {
+function refusal(details: { readonly status: number } & Answer["headers"], body: unknown): NetworkError {
+  const { status } = details;
   const problem = (typeof body === "object" && body !== null ? body : {}) as Readonly<
     Record<string, unknown>
   >;
   const [, kind, code] = /^urn:romana:error:([a-z-]+):([A-Z_]+)$/.exec(String(problem["type"])) ?? [];
   const message =
     typeof problem["message"] === "string" ? problem["message"] : `the server answered ${status}`;
-  return new NetworkError(isKind(kind) ? kind : kindOfStatus(status), code ?? "REQUEST_REFUSED", message, {
-    status,
-  });
+  return new NetworkError(
+    isKind(kind) ? kind : kindOfStatus(status),
+    code ?? "REQUEST_REFUSED",
+    message,
+    details,
+  );
 }
 
 function isKind(text: string | undefined): text is ErrorKind {
@@ -155,7 +177,7 @@ function kindOfStatus(status: number): ErrorKind {
   if (status === 409) {
     return "conflict";
   }
-  return status >= 500 || status === 429 ? "transient" : "invalid";
+  return status >= 500 || status === 429 || status === 307 ? "transient" : "invalid";
 }
 
 function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, late: boolean): NetworkError {
@@ -169,6 +191,10 @@ function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, la
       { place },
       cause,
     );
+  }
+  const distrust = distrusted(place, cause);
+  if (distrust !== undefined) {
+    return distrust;
   }
   const { code, message } = cause as NodeJS.ErrnoException;
   return new NetworkError(
