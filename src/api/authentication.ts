@@ -39,41 +39,36 @@ export function authenticate(
   const failures = new FailedAttempts();
   app.decorateRequest("caller");
 
-  app.addHook("onRequest", (request, reply, done) => {
+  app.addHook("onRequest", async (request, reply) => {
     request.caller = nobody;
-    if (accessOf(request) === "open") {
-      done();
+    const access = accessOf(request);
+    if (access === "open") {
       return;
     }
+    const caller = await identify(request, reply);
+    if (caller instanceof NetworkError) {
+      throw refuse(request, reply, caller);
+    }
+    request.caller = caller;
+    if (decideAccess(caller, access) === "denied") {
+      throw denied(caller, request);
+    }
+  });
+
+  async function identify(request: FastifyRequest, reply: FastifyReply): Promise<Caller | NetworkError> {
     const token = bearerToken(request);
     if (token === undefined || (isPlain(request) && tokens.length === 0 && !requireAuth)) {
-      done(judge(request, reply, callerWithoutToken(request)));
-      return;
+      return callerWithoutToken(request);
     }
     const stop = new AbortController();
     reply.raw.once("close", () =>
       stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away")),
     );
-    callerOf(token, stop.signal).then(
-      (caller) => done(judge(request, reply, caller)),
-      (error: unknown) => done(error as Error),
-    );
-  });
-
-  /** What is wrong with the request; `undefined` when it may go on. */
-  function judge(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    caller: Caller | NetworkError,
-  ): Error | undefined {
-    if (caller instanceof NetworkError) {
-      return unknown(request, reply, caller);
-    }
-    request.caller = caller;
-    return decideAccess(caller, accessOf(request)) === "denied" ? denied(caller, request) : undefined;
+    return await callerOf(token, stop.signal);
   }
 
-  function unknown(request: FastifyRequest, reply: FastifyReply, error: NetworkError): NetworkError {
+  /** The answer to somebody who is not known. */
+  function refuse(request: FastifyRequest, reply: FastifyReply, error: NetworkError): NetworkError {
     const source = request.raw.socket.remoteAddress ?? "unix";
     if (failures.isTooMany(source, clock.monotonic())) {
       return new NetworkError(

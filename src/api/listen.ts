@@ -88,7 +88,9 @@ const keepAliveTimeout = 72_000;
 const handshakeTimeout = 10_000;
 
 function plainListener(app: FastifyInstance): Listener {
-  const server = createHttpServer({ requestTimeout, keepAliveTimeout }, app.routing);
+  const server = createHttpServer({ requestTimeout, keepAliveTimeout }, (request, response) =>
+    app.routing(request, response),
+  );
   return { server, connections: new Connections(server, "connection") };
 }
 
@@ -111,7 +113,7 @@ function secureListener(app: FastifyInstance, text: string, tls: ServerTls | und
       // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
       rejectUnauthorized: false,
     },
-    app.routing,
+    (request, response) => app.routing(request, response),
   );
   const connections = new Connections(server, "secureConnection");
   const forget = tls.onChange(() => {

@@ -1,7 +1,7 @@
 import { webcrypto, X509Certificate as NodeCertificate } from "node:crypto";
 import { isIP } from "node:net";
 
-import type { X509Certificate } from "@peculiar/x509";
+import type * as X509Module from "@peculiar/x509";
 
 import { NetworkError } from "../../core/errors.ts";
 import { provideReflectMetadata } from "./reflect-metadata.ts";
@@ -34,7 +34,8 @@ const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a
 /** Characters of the longest CN (RFC 5280, appendix A.1). */
 const MAX_COMMON_NAME = 64;
 
-type X509 = typeof import("@peculiar/x509");
+type X509 = typeof X509Module;
+type X509Certificate = X509Module.X509Certificate;
 
 /** Who signs: its certificate and keys. */
 interface Authority {
