@@ -1,5 +1,10 @@
 import { lstat, unlink } from "node:fs/promises";
-import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import { connect, type ListenOptions } from "node:net";
 
@@ -77,6 +82,11 @@ export async function listen(app: FastifyInstance, address: ListenAddress, tls?:
   return address.kind === "tcp" ? formatListenAddress({ ...address, port }) : text;
 }
 
+/** Cuts every stream that the server sends: whoever it is for may have lost the right to it, and asks again. */
+export function endStreams(app: FastifyInstance): void {
+  listenersOf.get(app)?.forEach(({ connections }) => connections.endStreams());
+}
+
 function isSecure(address: ListenAddress): boolean {
   return address.kind === "tcp" && address.tls === true;
 }
@@ -88,10 +98,17 @@ const keepAliveTimeout = 72_000;
 const handshakeTimeout = 10_000;
 
 function plainListener(app: FastifyInstance): Listener {
-  const server = createHttpServer({ requestTimeout, keepAliveTimeout }, (request, response) =>
-    app.routing(request, response),
-  );
-  return { server, connections: new Connections(server, "connection") };
+  const server = createHttpServer({ requestTimeout, keepAliveTimeout });
+  return serve(app, server, new Connections(server, "connection"));
+}
+
+function serve(app: FastifyInstance, server: HttpServer | HttpsServer, connections: Connections): Listener {
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    if (!connections.isRetired(request.socket)) {
+      app.routing(request, response);
+    }
+  });
+  return { server, connections };
 }
 
 function secureListener(app: FastifyInstance, text: string, tls: ServerTls | undefined): Listener {
@@ -103,25 +120,22 @@ function secureListener(app: FastifyInstance, text: string, tls: ServerTls | und
       { address: text },
     );
   }
-  const server = createHttpsServer(
-    {
-      ...tls.context,
-      requestTimeout,
-      keepAliveTimeout,
-      handshakeTimeout,
-      requestCert: tls.asksForCertificates,
-      // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
-      rejectUnauthorized: false,
-    },
-    (request, response) => app.routing(request, response),
-  );
+  const server = createHttpsServer({
+    ...tls.context,
+    requestTimeout,
+    keepAliveTimeout,
+    handshakeTimeout,
+    requestCert: tls.asksForCertificates,
+    // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
+    rejectUnauthorized: false,
+  });
   const connections = new Connections(server, "secureConnection");
   const forget = tls.onChange(() => {
     server.setSecureContext(tls.context);
     connections.retire();
   });
   server.once("close", forget);
-  return { server, connections };
+  return serve(app, server, connections);
 }
 
 function closeListener({ server, connections }: Listener): Promise<void> {
