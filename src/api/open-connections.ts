@@ -35,6 +35,15 @@ export class Connections {
     }
   }
 
+  /** Ends the connections that owe answers when these are out; what is asked on them until then is heard. */
+  finish(): void {
+    for (const [socket, owed] of this.#open) {
+      if (owed.size > 0) {
+        retireAfter(socket, owed);
+      }
+    }
+  }
+
   /** Whether a connection is being ended: what is asked on it from then on is not heard. */
   isRetired(socket: Socket): boolean {
     return this.#retired.has(socket);
