@@ -34,6 +34,11 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 /** Codes whose status is not that of their kind: what HTTP itself has a word for. */
 const statusOfCode: Readonly<Record<string, number>> = {
   NOT_LEADER: 307,
+  AUTH_REQUIRED: 401,
+  TOKEN_UNKNOWN: 401,
+  CLIENT_CERTIFICATE_REFUSED: 401,
+  ACCESS_DENIED: 403,
+  AUTH_THROTTLED: 429,
   REQUEST_CROSS_SITE: 403,
   REQUEST_HEAD_TOO_LARGE: 431,
   REQUEST_NOT_ACCEPTABLE: 406,

@@ -3,12 +3,15 @@ import { validatorCompiler } from "fastify-type-provider-zod";
 
 import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { guardHosts } from "./access.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
+import { authenticate, type Authentication } from "./authentication.ts";
 import { closeInOrder, refuseConnection } from "./connections.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { sendToLeader } from "./leadership.ts";
+import { prepareListening } from "./listen.ts";
 import { meterRequests, type RequestMetrics } from "./metering.ts";
 import { describeRoutes, openapiResource } from "./openapi.ts";
 import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
@@ -56,6 +59,8 @@ export interface ServerOptions {
   readonly addressing: Addressing;
   readonly routes: RoutesView;
   readonly log: Logger;
+  /** How callers are known. */
+  readonly authentication: Authentication;
   readonly limits?: Partial<ServerLimits>;
   /** Absent where one controller runs alone: it answers everything. */
   readonly leader?: LeaderSource | undefined;
@@ -74,23 +79,15 @@ declare module "fastify" {
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { addressing, routes, log, leader, liveness, store, metrics } = options;
+  const { addressing, routes, log, authentication, leader, liveness, store, metrics } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const { maxInFlight, maxBodyBytes, receiveTimeoutMs, requestTimeoutMs, passTimeoutMs } = limits;
   const staleness = stalenessOf(store, limits.storeSilentMs);
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
-    // Time to receive a whole request: Node ends a connection that dribbles.
-    requestTimeout: receiveTimeoutMs,
-    http: {
-      // Node swaps the two when that of the headers, 60 s, is the longer one.
-      headersTimeout: receiveTimeoutMs,
-      connectionsCheckingInterval: Math.min(30_000, receiveTimeoutMs),
-    },
     forceCloseConnections: "idle",
     return503OnClosing: false,
-    clientErrorHandler: refuseConnection,
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: maxNameLength },
     frameworkErrors: (error, request, reply) => {
@@ -121,6 +118,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
+  prepareListening(app, { receiveTimeoutMs, refuse: refuseConnection });
+  authenticate(app, authentication, log);
+  guardHosts(app, log);
   app.addHook("onRequest", redirectTrailingSlash);
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));

@@ -1,7 +1,9 @@
 import { Command, Option } from "commander";
 
 import { addressCommands } from "./commands/address.ts";
+import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { configCommands } from "./commands/config.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
 import { hostCommands } from "./commands/host.ts";
 import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
@@ -20,6 +22,7 @@ export interface ProgramParts {
   readonly signal: AbortSignal;
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
+  readonly createCertificates: CreateCertificates;
 }
 
 /** The command line of `romana`, with every command. */
@@ -29,13 +32,14 @@ export function createProgram({
   signal,
   runController,
   runSimulation,
+  createCertificates,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
     .version(version, "--version", "print the version")
     .option(
       "-r, --rootURL <url>",
-      "the controller: http://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
+      "the controller: http[s]://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
     )
     .option("-p, --rootPort <port>", "its port, when the URL has none (default: 9600)")
     .option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`)
@@ -46,7 +50,20 @@ export function createProgram({
     )
     .option("-c, --config <file>", "configuration file (default: ~/.romana.yaml, then /etc/romana/cli.yaml)")
     .addOption(new Option("-P, --platform <name>", "read for older scripts, without effect").hideHelp())
-    .option("-v, --verbose", "say on standard error what is asked of whom")
+    .option("-v, --verbose", "say on standard error, or in the log file, what is asked of whom")
+    .option(
+      "--cacert <file>",
+      "certificates that the controller's may come from, PEM (default: $ROMANA_CACERT)",
+    )
+    .option(
+      "--client-cert <file>",
+      "certificate to show to the controller, PEM (default: $ROMANA_CLIENT_CERT)",
+    )
+    .option("--client-key <file>", "its key, PEM (default: $ROMANA_CLIENT_KEY)")
+    .option(
+      "--client-token-file <file>",
+      "file with a token and nothing else (default: $ROMANA_CLIENT_TOKEN_FILE)",
+    )
     .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
     .showSuggestionAfterError()
     .configureOutput({
@@ -59,6 +76,7 @@ export function createProgram({
   const open = sessionOpener(terminal, signal);
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
+  certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);
@@ -66,6 +84,7 @@ export function createProgram({
   blockCommands(program, open);
   addressCommands(program, open);
   blackoutCommands(program, open);
+  configCommands(program, open);
   completionCommand(program, terminal);
   showUsageAfterError(program);
   return program;

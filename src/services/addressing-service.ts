@@ -9,7 +9,7 @@ import {
   type NewHost,
 } from "../core/ipam/hosts.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
-import { planRelease } from "../core/ipam/release.ts";
+import { findHolder, planRelease } from "../core/ipam/release.ts";
 import type { IpamState, KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
@@ -262,6 +262,11 @@ export class AddressingService {
     await new Promise<void>((resolve, reject) => {
       this.#line.push({ kind: "release", nameOrIp, signal, resolve, reject, attempts: 0 });
     });
+  }
+
+  /** The host that holds the address of a name or, if no name matches, an IP: what `release` would release. */
+  holderOf(nameOrIp: string): string | undefined {
+    return findHolder(this.#cache.current.state, nameOrIp);
   }
 
   /** Every address in use. */

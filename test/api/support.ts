@@ -1,5 +1,6 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { Authentication } from "../../src/api/authentication.ts";
 import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
@@ -49,7 +50,10 @@ export class FakeLeader implements LeaderSource {
 }
 
 /** A server on an empty memory store, with its parts at hand. */
-export async function emptyServer(limits: Partial<ServerLimits> = {}) {
+export async function emptyServer(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
@@ -68,6 +72,7 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
     routes,
     log,
     limits,
+    authentication: { tokens: [], requireAuth: false, clock, ...authentication },
     leader,
     liveness: { stuck: () => surroundings.stuck },
     store: contact,
@@ -77,8 +82,11 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
-export async function serverWithOneHost(limits: Partial<ServerLimits> = {}) {
-  const parts = await emptyServer(limits);
+export async function serverWithOneHost(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
+  const parts = await emptyServer(limits, authentication);
   const document = {
     networks: [{ name: "prod", cidr: "10.0.0.0/24", block_mask: 30 }],
     topologies: [{ networks: ["prod"], map: [{ name: "all", groups: [] }] }],

@@ -19,6 +19,8 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
         resourceType: "address",
         form: true,
         access: "agent",
+        // Without a name of a host the request is refused as it always was.
+        concernsHost: ({ body }) => hostIn(body),
         failures: [404, 409],
       },
     },
@@ -53,7 +55,13 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
     "/address",
     {
       schema: { summary: "Release an address", tags, querystring: addressQuery, response: { 200: Done } },
-      config: { original: true, resourceType: "address", access: "agent", failures: [404] },
+      config: {
+        original: true,
+        resourceType: "address",
+        access: "agent",
+        concernsHost: ({ query }) => addressing.holderOf(nameIn(query)),
+        failures: [404],
+      },
     },
     (request, reply) => {
       const { addressName } = request.query;
@@ -85,6 +93,15 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
 
   done();
 };
+
+/** The host that a body names, if it does. */
+function hostIn(body: unknown): string | undefined {
+  return (body as { readonly host?: string | null }).host || undefined;
+}
+
+function nameIn(query: unknown): string {
+  return (query as { readonly addressName: string }).addressName;
+}
 
 /** In the order of the addresses, so that a restart does not change the answer. */
 function byAddress<T extends { readonly address: Ipv4 }>(list: readonly T[]): readonly T[] {
