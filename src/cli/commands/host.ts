@@ -60,19 +60,23 @@ export function hostCommands(program: Command, open: OpenSession): void {
       .argument("[cidr]", "for older scripts, without effect: the topology decides")
       .argument("[agent-port]", "port of its agent", parsePort)
       .option("-l, --label <key=value...>", "labels that groups ask for")
+      .option("-t, --tag <key=value...>", "the same, by the name that the REST API has for them")
       .description("register a host by hand; hosts of a cluster register themselves"),
-    [["romana host add node-1 192.168.0.11 -l rack=r7", "a host in rack r7"]],
+    [
+      ["romana host add node-1 192.168.0.11 -l rack=r7", "a host in rack r7"],
+      ["romana host add node-1 192.168.0.11 --tag rack=r7 --tag zone=a", "the same, with a zone"],
+    ],
   ).action(
     async (
       name: string,
       ip: string,
       _cidr: string | undefined,
       agentPort: number | undefined,
-      { label = [] }: { readonly label?: readonly string[] },
+      { label = [], tag = [] }: { readonly label?: readonly string[]; readonly tag?: readonly string[] },
       command: Command,
     ) => {
       const { client, out } = await open(command);
-      const { set: tags } = parseLabelChanges(label);
+      const { set: tags } = parseLabelChanges([...label, ...tag]);
       await client.addHost({ name, ip, tags, ...(agentPort === undefined ? {} : { agent_port: agentPort }) });
       await out.done(`host ${name} added`, `host/${name}`);
     },
