@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { addressCommands } from "./commands/address.ts";
 import { blackoutCommands } from "./commands/blackout.ts";
 import { blockCommands } from "./commands/block.ts";
+import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommands } from "./commands/config.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
@@ -27,6 +28,7 @@ export interface ProgramParts {
   readonly signal: AbortSignal;
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
+  readonly createCertificates: CreateCertificates;
 }
 
 /** The command line of `romana`, with every command. */
@@ -36,6 +38,7 @@ export function createProgram({
   signal,
   runController,
   runSimulation,
+  createCertificates,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
@@ -80,6 +83,7 @@ export function createProgram({
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
   statusCommands(program, open);
+  certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);

@@ -1,11 +1,12 @@
 import type { IncomingMessage, RequestOptions } from "node:http";
 
 import { NetworkError, type ErrorKind } from "../core/errors.ts";
+import type { Credentials } from "./credentials.ts";
 import { distrusted } from "./distrusted.ts";
 
-/** Where a controller listens. */
+/** Where a controller listens; `tls` for https. */
 export type Endpoint =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: true }
   | { readonly kind: "unix"; readonly path: string };
 
 /** One request. `body` is sent as JSON unless it is undefined. */
@@ -15,28 +16,47 @@ export interface HttpRequest {
   readonly body?: unknown;
   /** The whole exchange may take this long. */
   readonly deadlineMs: number;
-  /** Sent as `Authorization: Bearer`. */
-  readonly token?: string;
+  /** With what the client proves itself. A token goes over TLS, a unix socket and loopback, and nowhere else. */
+  readonly credentials?: Credentials;
 }
 
 /**
- * Reads `http://HOST[:PORT]`, `HOST[:PORT]` or `unix:/PATH`; `defaultPort` is for a text without one. Throws `SERVER_URL_INVALID`.
+ * Reads `http://HOST[:PORT]`, `https://HOST[:PORT]`, `HOST[:PORT]` (plain HTTP) or `unix:/PATH`; `defaultPort` is for a text without one. Throws
+ * `SERVER_URL_INVALID`.
  */
 export function parseEndpoint(text: string, defaultPort: number): Endpoint {
   if (text.startsWith("unix:/")) {
     return { kind: "unix", path: text.slice("unix:".length).replace(/^\/\/\//, "/") };
   }
   const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  if (url === null || url.protocol !== "http:" || url.hostname === "" || !/^\/?$/.test(url.pathname)) {
+  const tls = url?.protocol === "https:";
+  if (
+    url === null ||
+    (url.protocol !== "http:" && !tls) ||
+    url.hostname === "" ||
+    !/^\/?$/.test(url.pathname) ||
+    // It would end up in messages, and nothing reads it.
+    url.username + url.password !== ""
+  ) {
     throw new NetworkError(
       "invalid",
       "SERVER_URL_INVALID",
-      `not the address of a controller: "${text}"; write http://HOST:PORT, such as http://127.0.0.1:9600, or unix:/PATH`,
-      { url: text },
+      `not the address of a controller: "${withoutUser(text)}"; write http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9600, or unix:/PATH`,
+      { url: withoutUser(text) },
     );
   }
-  const port = /:\d+\/?$/.test(text) ? Number(url.port || 80) : defaultPort;
-  return { kind: "tcp", host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port };
+  const port = /:\d+\/?$/.test(text) ? Number(url.port || (tls ? 443 : 80)) : defaultPort;
+  return {
+    kind: "tcp",
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port,
+    ...(tls ? { tls: true } : {}),
+  };
+}
+
+/** A URL with user and password is refused, and they are not repeated. */
+function withoutUser(text: string): string {
+  return text.replace(/[^/]*@/, "");
 }
 
 /** The endpoint as a person writes it. */
@@ -44,7 +64,8 @@ export function formatEndpoint(endpoint: Endpoint): string {
   if (endpoint.kind === "unix") {
     return `unix:${endpoint.path}`;
   }
-  return `http://${endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
+  const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+  return `${endpoint.tls === true ? "https" : "http"}://${host}:${endpoint.port}`;
 }
 
 /**
@@ -78,10 +99,20 @@ interface Answer {
 
 async function send(
   endpoint: Endpoint,
-  { method, path, body, token }: HttpRequest,
+  { method, path, body, credentials = {} }: HttpRequest,
   signal: AbortSignal,
 ): Promise<Answer> {
+  const { token, ...certificates } = credentials;
+  if (token !== undefined && !isPrivate(endpoint)) {
+    throw new NetworkError(
+      "invalid",
+      "TOKEN_UNPROTECTED",
+      `${method} ${path}: a token is not sent to ${formatEndpoint(endpoint)} without TLS, where others could read it: write https:// in --rootURL`,
+      { place: formatEndpoint(endpoint) },
+    );
+  }
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+  const isSecure = endpoint.kind === "tcp" && endpoint.tls === true;
   const options: RequestOptions = {
     method,
     path,
@@ -98,9 +129,10 @@ async function send(
     ...(endpoint.kind === "unix"
       ? { socketPath: endpoint.path }
       : { host: endpoint.host, port: endpoint.port }),
+    ...(isSecure ? { ...certificates, minVersion: "TLSv1.2" } : {}),
   };
   // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
-  const { request: httpRequest } = await import("node:http");
+  const { request: httpRequest } = isSecure ? await import("node:https") : await import("node:http");
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     httpRequest(options, resolve).once("error", reject).end(payload);
   });
@@ -117,6 +149,15 @@ async function send(
       ...(/^\d{1,9}$/.test(retryAfter ?? "") ? { retryAfterSeconds: Number(retryAfter) } : {}),
     },
   };
+}
+
+/** Whether nobody can listen on the way. */
+function isPrivate(endpoint: Endpoint): boolean {
+  return (
+    endpoint.kind === "unix" ||
+    endpoint.tls === true ||
+    /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(endpoint.host)
+  );
 }
 
 function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
@@ -197,10 +238,11 @@ function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, la
     return distrust;
   }
   const { code, message } = cause as NodeJS.ErrnoException;
+  const isCut = code === "ECONNRESET" && place.startsWith("http:");
   return new NetworkError(
     "transient",
     "SERVER_UNREACHABLE",
-    `no controller answers on ${place} (${code ?? message}): start one with "romana controller", or name another with --rootURL`,
+    `no controller answers on ${place} (${code ?? message}): start one with "romana controller", or name another with --rootURL${isCut ? "; if it serves TLS, write https://" : ""}`,
     { place },
     cause,
   );

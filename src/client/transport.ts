@@ -72,8 +72,7 @@ export class Transport {
     const startMs = performance.now();
     let outcome = "ok";
     try {
-      const { token } = credentials;
-      return await exchange(endpoint, { ...request, ...(token === undefined ? {} : { token }) }, signal);
+      return await exchange(endpoint, { ...request, credentials }, signal);
     } catch (error) {
       outcome = error instanceof NetworkError ? error.code : "failed";
       throw error;

@@ -36,7 +36,13 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const store = new MemoryStore({ clock });
   const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
   const routes = new FakeRoutes();
-  const app = createServer({ addressing, routes, log, limits });
+  const app = createServer({
+    addressing,
+    routes,
+    log,
+    limits,
+    authentication: { tokens: [], requireAuth: false, clock },
+  });
   return { app, addressing, routes, log };
 }
 
