@@ -1,5 +1,5 @@
 import { fastify, type FastifyInstance } from "fastify";
-import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import { validatorCompiler } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -8,11 +8,14 @@ import { limitInFlight, refuseCrossSite } from "./admission.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
+import { describeRoutes, openapiResource } from "./openapi.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
+import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
+import { livenessResource } from "./resources/liveness.ts";
 import { networksResource } from "./resources/networks.ts";
-import { livenessResource, routesResource } from "./resources/routes.ts";
+import { routesResource } from "./resources/routes.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { maxNameLength } from "./schemas.ts";
 
@@ -45,16 +48,6 @@ export interface ServerOptions {
 }
 
 declare module "fastify" {
-  interface FastifyContextConfig {
-    /** One of the original's paths: its errors are `application/json`, ours `application/problem+json`. */
-    readonly original?: true;
-    /** What an error of this path is about. */
-    readonly resourceType?: "host" | "network" | "address";
-    /** Waits for a pass over the cloud, so it has `passTimeoutMs`. */
-    readonly slow?: true;
-    /** Answered however many requests are in flight. */
-    readonly unlimited?: true;
-  }
   interface FastifyInstance {
     /** Every path that is served, as `METHOD /path/{parameter}`, in order of registration. */
     readonly endpoints: readonly string[];
@@ -75,7 +68,7 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     frameworkErrors: (error, request, reply) => {
       failWith(log, error, request, reply);
     },
-  }).withTypeProvider<ZodTypeProvider>();
+  }).withTypeProvider<RequestTypes>();
 
   // What waits for a pass does not hold up the end of the process; the rest is answered first.
   const closing = new AbortController();
@@ -91,14 +84,16 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.addHook("onRoute", (route) => {
     const { method, url, config } = route;
     route.handler =
-      config?.slow === true
-        ? withDeadline(route.handler, passTimeoutMs, closing.signal)
+      config?.slow === true || config?.stream === true
+        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing.signal)
         : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
   });
 
   app.setValidatorCompiler(validatorCompiler);
+  // The schemas of answers describe them and no more (`describeRoutes`): what is sent was rendered by `answer`.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler((error, request, reply) => failWith(log, error, request, reply));
   app.setNotFoundHandler(notFound);
   readBodies(app);
@@ -120,6 +115,9 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     done();
   });
 
+  describeRoutes(app);
+  // One line per resource; what a part of the system adds goes to the end.
+  app.register(openapiResource);
   app.register(topologyResource, { addressing });
   app.register(hostsResource, { addressing });
   app.register(networksResource, { addressing });

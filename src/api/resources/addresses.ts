@@ -1,20 +1,27 @@
-import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
-
 import { NetworkError } from "../../core/errors.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing } from "../control-plane.ts";
-import { addressBody, addressQuery } from "../schemas.ts";
+import type { Resource } from "../resource.ts";
+import { addressBody, addressQuery, Done } from "../schemas.ts";
+import { AddressList, GivenAddress } from "./addresses.schemas.ts";
+
+const tags = ["addresses"];
 
 /** `/address` of the original, and the list that it did not have. */
-export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
-  app,
-  { addressing },
-  done,
-) => {
+export const addressesResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
   app.post(
     "/address",
-    { schema: { body: addressBody }, config: { original: true, resourceType: "address" } },
+    {
+      schema: { summary: "Take an address", tags, body: addressBody, response: { 200: GivenAddress } },
+      config: {
+        original: true,
+        resourceType: "address",
+        form: true,
+        access: "agent",
+        failures: [404, 409],
+      },
+    },
     async (request, reply) => {
       const { name, host, tenant, segment, address } = request.body;
       if (!name) {
@@ -44,7 +51,10 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
 
   app.delete(
     "/address",
-    { schema: { querystring: addressQuery }, config: { original: true, resourceType: "address" } },
+    {
+      schema: { summary: "Release an address", tags, querystring: addressQuery, response: { 200: Done } },
+      config: { original: true, resourceType: "address", access: "agent", failures: [404] },
+    },
     (request, reply) => {
       const { addressName } = request.query;
       if (addressName === "") {
@@ -58,7 +68,8 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
     },
   );
 
-  app.get("/addresses", (_request, reply) =>
+  const list = { schema: { summary: "The addresses in use", tags, response: { 200: AddressList } } };
+  app.get("/addresses", list, (_request, reply) =>
     answer(
       reply,
       byAddress(addressing.addresses()).map(({ name, address, host, tenant, segment, network }) => ({
