@@ -15,8 +15,11 @@ import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { livenessResource } from "./resources/liveness.ts";
 import { networksResource } from "./resources/networks.ts";
+import { policiesResource, type Policies } from "./resources/policies.ts";
 import { routesResource } from "./resources/routes.ts";
+import { tenantsResource, type Tenants } from "./resources/tenants.ts";
 import { topologyResource } from "./resources/topology.ts";
+import { watchResource, type Feed } from "./resources/watch.ts";
 import { maxNameLength } from "./schemas.ts";
 
 /** What a client can make the server spend. */
@@ -43,6 +46,10 @@ export const defaultLimits: ServerLimits = {
 export interface ServerOptions {
   readonly addressing: Addressing;
   readonly routes: RoutesView;
+  readonly policies: Policies;
+  readonly tenants: Tenants;
+  /** Absent: nothing can be watched. */
+  readonly feed?: Feed | undefined;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
 }
@@ -55,7 +62,15 @@ declare module "fastify" {
 }
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
-export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
+export function createServer({
+  addressing,
+  routes,
+  policies,
+  tenants,
+  feed,
+  log,
+  limits = {},
+}: ServerOptions): FastifyInstance {
   const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
   const app = fastify({
     logger: false,
@@ -124,5 +139,10 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.register(addressesResource, { addressing });
   app.register(routesResource, { routes });
   app.register(livenessResource, { routes });
+  app.register(policiesResource, { policies });
+  app.register(tenantsResource, { tenants });
+  if (feed !== undefined) {
+    app.register(watchResource, { feed });
+  }
   return app;
 }

@@ -115,7 +115,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
 };
 
 /** The original's fields in the original's order. */
-function originalBlock(block: BlockState) {
+export function originalBlock(block: BlockState) {
   return {
     revision: block.revision,
     cidr: block.cidr,
