@@ -35,7 +35,8 @@ export const refuseCrossSite: onRequestHookHandler = (request, _reply, done) => 
 export function limitInFlight(maxInFlight: number): onRequestHookHandler {
   let inFlight = 0;
   return (request, reply, done) => {
-    if (request.routeOptions.config.unlimited === true) {
+    const { unlimited, stream } = request.routeOptions.config;
+    if (unlimited === true || stream === true) {
       done();
       return;
     }

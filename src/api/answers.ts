@@ -7,9 +7,12 @@ import { answerType } from "./media-types.ts";
  * to a string Fastify adds a charset, which the original does not.
  */
 export function answer(reply: FastifyReply, value: unknown): FastifyReply {
-  return reply
-    .type(answerType(reply.request.headers.accept) ?? "application/json")
-    .send(Buffer.from(JSON.stringify(value)));
+  return answerText(reply, JSON.stringify(value));
+}
+
+/** The same for a value that is JSON text already. */
+export function answerText(reply: FastifyReply, text: string): FastifyReply {
+  return reply.type(answerType(reply.request.headers.accept) ?? "application/json").send(Buffer.from(text));
 }
 
 /** Waits for the work and sends the original's body for "done". */

@@ -11,7 +11,7 @@ declare module "fastify" {
 }
 
 /**
- * A handler that is given `timeoutMs`: then the client gets `REQUEST_TIMED_OUT` (transient), whatever the work does with its signal. The
+ * A handler that is given `timeoutMs` (`Infinity`: as long as it takes): then the client gets `REQUEST_TIMED_OUT` (transient), whatever the work does with its signal. The
  * same happens when `closing` is aborted, with its reason.
  *
  * Fastify's `request.signal` and `handlerTimeout` do not serve here: they end with the request's `close` event, which Node emits once the
@@ -31,7 +31,9 @@ export function withDeadline(
       }
     };
     reply.raw.once("close", onClose);
-    const timer = setTimeout(() => stop.abort(timedOut(request, timeoutMs)), timeoutMs);
+    const timer = Number.isFinite(timeoutMs)
+      ? setTimeout(() => stop.abort(timedOut(request, timeoutMs)), timeoutMs)
+      : undefined;
     try {
       return await Promise.race([handler.call(this, request, reply), aborted(request.deadline)]);
     } finally {

@@ -44,6 +44,9 @@ const statusOfCode: Readonly<Record<string, number>> = {
   REQUEST_URI_TOO_LONG: 414,
   REQUEST_TYPE_UNSUPPORTED: 415,
   REQUESTS_TOO_MANY: 429,
+  POLICY_ID_MISSING: 422,
+  WATCH_TOO_OLD: 410,
+  WATCH_STREAMS_TOO_MANY: 429,
   // The server's own trouble, for now: no client shall take it for a full network.
   STORE_FULL: 503,
 };
@@ -52,6 +55,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
 const textOfCode: Readonly<Record<string, string>> = {
   ADDRESS_NAME_MISSING: "Name required",
   ADDRESS_HOST_MISSING: "Host required",
+  POLICY_NOT_NAMED: "Request must either be to /policies/{policyID} or have a body.",
+  POLICY_ID_MISSING: "Policy ID not found in input",
 };
 
 const titles: Readonly<Record<number, string>> = {
@@ -61,9 +66,11 @@ const titles: Readonly<Record<number, string>> = {
   404: "Not Found",
   406: "Not Acceptable",
   409: "Conflict",
+  410: "Gone",
   413: "Content Too Large",
   414: "URI Too Long",
   415: "Unsupported Media Type",
+  422: "Unprocessable Content",
   429: "Too Many Requests",
   500: "Internal Server Error",
   503: "Service Unavailable",

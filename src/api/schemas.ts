@@ -3,6 +3,16 @@ import { z } from "zod";
 // Shapes of what callers send. A Go client writes `null` for what it does not set; that is absence here. Unknown keys are ignored, as the
 // original ignores them. What the fields mean is checked by the services; here only their form is.
 
+/** Any JSON value. */
+export const JsonValue = z.json();
+z.globalRegistry.add(JsonValue, { id: "JsonValue" });
+
+/** Any JSON object. */
+export const JsonObject = z.record(z.string(), JsonValue);
+
+/** The original's body for "done". */
+export const Done = z.null();
+
 /** Absent, `null` and the text itself. */
 const optionalText = z
   .string()

@@ -1,5 +1,5 @@
 import { fastify, type FastifyInstance } from "fastify";
-import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-zod";
+import { validatorCompiler } from "fastify-type-provider-zod";
 
 import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -11,12 +11,18 @@ import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { prepareListening } from "./listen.ts";
+import { describeRoutes, openapiResource } from "./openapi.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
+import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
+import { livenessResource } from "./resources/liveness.ts";
 import { networksResource } from "./resources/networks.ts";
-import { livenessResource, routesResource } from "./resources/routes.ts";
+import { policiesResource, type Policies } from "./resources/policies.ts";
+import { routesResource } from "./resources/routes.ts";
+import { tenantsResource, type Tenants } from "./resources/tenants.ts";
 import { topologyResource } from "./resources/topology.ts";
+import { watchResource, type Feed } from "./resources/watch.ts";
 import { maxNameLength } from "./schemas.ts";
 
 /** What a client can make the server spend. */
@@ -43,6 +49,10 @@ export const defaultLimits: ServerLimits = {
 export interface ServerOptions {
   readonly addressing: Addressing;
   readonly routes: RoutesView;
+  readonly policies: Policies;
+  readonly tenants: Tenants;
+  /** Absent: nothing can be watched. */
+  readonly feed?: Feed | undefined;
   readonly log: Logger;
   /** How callers are known. */
   readonly authentication: Authentication;
@@ -50,16 +60,6 @@ export interface ServerOptions {
 }
 
 declare module "fastify" {
-  interface FastifyContextConfig {
-    /** One of the original's paths: its errors are `application/json`, ours `application/problem+json`. */
-    readonly original?: true;
-    /** What an error of this path is about. */
-    readonly resourceType?: "host" | "network" | "address";
-    /** Waits for a pass over the cloud, so it has `passTimeoutMs`. */
-    readonly slow?: true;
-    /** Answered however many requests are in flight. */
-    readonly unlimited?: true;
-  }
   interface FastifyInstance {
     /** Every path that is served, as `METHOD /path/{parameter}`, in order of registration. */
     readonly endpoints: readonly string[];
@@ -70,6 +70,9 @@ declare module "fastify" {
 export function createServer({
   addressing,
   routes,
+  policies,
+  tenants,
+  feed,
   log,
   authentication,
   limits = {},
@@ -86,7 +89,7 @@ export function createServer({
     frameworkErrors: (error, request, reply) => {
       failWith(log, error, request, reply);
     },
-  }).withTypeProvider<ZodTypeProvider>();
+  }).withTypeProvider<RequestTypes>();
 
   // What waits for a pass does not hold up the end of the process; the rest is answered first.
   const closing = new AbortController();
@@ -102,14 +105,16 @@ export function createServer({
   app.addHook("onRoute", (route) => {
     const { method, url, config } = route;
     route.handler =
-      config?.slow === true
-        ? withDeadline(route.handler, passTimeoutMs, closing.signal)
+      config?.slow === true || config?.stream === true
+        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing.signal)
         : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
   });
 
   app.setValidatorCompiler(validatorCompiler);
+  // The schemas of answers describe them and no more (`describeRoutes`): what is sent was rendered by `answer`.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler((error, request, reply) => failWith(log, error, request, reply));
   app.setNotFoundHandler(notFound);
   readBodies(app);
@@ -134,11 +139,19 @@ export function createServer({
     done();
   });
 
+  describeRoutes(app);
+  // One line per resource; what a part of the system adds goes to the end.
+  app.register(openapiResource);
   app.register(topologyResource, { addressing });
   app.register(hostsResource, { addressing });
   app.register(networksResource, { addressing });
   app.register(addressesResource, { addressing });
   app.register(routesResource, { routes });
   app.register(livenessResource, { routes });
+  app.register(policiesResource, { policies });
+  app.register(tenantsResource, { tenants });
+  if (feed !== undefined) {
+    app.register(watchResource, { feed });
+  }
   return app;
 }

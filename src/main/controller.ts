@@ -72,6 +72,8 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     closers.push(() => plane.stop());
     const server = createServer({
       addressing: plane.addressing,
+      policies: plane.policies,
+      tenants: plane.tenants,
       routes: plane.routes,
       log: log.child({ component: "api" }),
       authentication: security.authentication,

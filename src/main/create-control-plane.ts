@@ -20,8 +20,11 @@ import type { Logger } from "../ports/logger.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
+import { PolicyService } from "../services/policy-service.ts";
 import { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { StoreFollower } from "../services/store-follower.ts";
+import { TenantService } from "../services/tenant-service.ts";
 
 /** Root of all keys in the store. */
 const PREFIX = "/romana";
@@ -63,6 +66,8 @@ export interface ControlPlaneParts {
 /** Everything that works together in one controller process, or in one simulation of it. */
 export interface ControlPlane {
   readonly addressing: AddressingService;
+  readonly policies: PolicyService;
+  readonly tenants: TenantService;
   readonly routes: RoutesView;
   /** Absent without a cloud, like `state`. */
   readonly controller: RouteController | undefined;
@@ -81,7 +86,10 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, cloud, config } = parts;
+  const follower = await StoreFollower.open({ store, clock, log, prefix: PREFIX }, signal);
   const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
+  const policies = new PolicyService({ follower, log, prefix: PREFIX });
+  const tenants = new TenantService({ follower, usage: addressing, log, prefix: PREFIX });
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);
@@ -99,12 +107,14 @@ export async function createControlPlane(
   if (cloud === undefined) {
     return {
       addressing,
+      policies,
+      tenants,
       routes: new NoRoutes(facts, clock),
       controller: undefined,
       state: undefined,
       monitor: undefined,
-      start: () => undefined,
-      stop: async () => undefined,
+      start: () => follower.start(),
+      stop: () => follower.stop(),
     };
   }
 
@@ -165,6 +175,8 @@ export async function createControlPlane(
   );
   return {
     addressing,
+    policies,
+    tenants,
     routes: new RouteReporter({
       controller,
       state,
@@ -178,6 +190,7 @@ export async function createControlPlane(
     state,
     monitor,
     start: () => {
+      follower.start();
       monitor?.start();
       controller.start();
     },
@@ -186,6 +199,7 @@ export async function createControlPlane(
       monitor?.stop();
       stopping.abort(new Error("the controller stops"));
       await controller.stop();
+      await follower.stop();
     },
   };
 }

@@ -1,9 +1,16 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
+import { watchSources } from "../../src/api/watch-sources.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { PolicyService } from "../../src/services/policy-service.ts";
+import { ResourceFeed } from "../../src/services/resource-feed.ts";
+import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
+import { StoreFollower } from "../../src/services/store-follower.ts";
+import { TenantService } from "../../src/services/tenant-service.ts";
+import { FakeAddressingChanges } from "../support/fake-addressing-changes.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -36,14 +43,29 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const store = new MemoryStore({ clock });
   const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
   const routes = new FakeRoutes();
+  const follower = await StoreFollower.open({ store, clock, log, prefix: "/romana" }, never);
+  const policies = new PolicyService({ follower, log, prefix: "/romana" });
+  const tenants = new TenantService({ follower, usage: addressing, log, prefix: "/romana" });
+  follower.start();
+  const changes = new FakeAddressingChanges(addressing);
+  const feed = new ResourceFeed({
+    sources: watchSources(changes, policies, new RouteFeedSource({ status: () => routes.routes(), clock })),
+    reached: (revision, signal) => follower.reached(revision, signal),
+    clock,
+    log,
+  });
   const app = createServer({
     addressing,
     routes,
+    policies,
+    tenants,
+    feed,
     log,
     limits,
     authentication: { tokens: [], requireAuth: false, clock },
   });
-  return { app, addressing, routes, log };
+  app.addHook("onClose", () => follower.stop());
+  return { app, addressing, policies, tenants, changes, routes, log, store };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

@@ -1,25 +1,25 @@
-import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
-
 import { NetworkError } from "../../core/errors.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
-import type { Addressing } from "../control-plane.ts";
-import { addressBody, addressQuery } from "../schemas.ts";
+import type { Addressing, AddressState } from "../control-plane.ts";
+import type { Resource } from "../resource.ts";
+import { addressBody, addressQuery, Done } from "../schemas.ts";
+import { AddressList, GivenAddress } from "./addresses.schemas.ts";
+
+const tags = ["addresses"];
 
 /** `/address` of the original, and the list that it did not have. */
-export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
-  app,
-  { addressing },
-  done,
-) => {
+export const addressesResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
   app.post(
     "/address",
     {
-      schema: { body: addressBody },
+      schema: { summary: "Take an address", tags, body: addressBody, response: { 200: GivenAddress } },
       config: {
         original: true,
         resourceType: "address",
+        form: true,
         access: "agent",
+        failures: [404, 409],
         // Without a name of a host the request is refused as it always was.
         concernsHost: ({ body }) => hostIn(body),
       },
@@ -54,11 +54,12 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
   app.delete(
     "/address",
     {
-      schema: { querystring: addressQuery },
+      schema: { summary: "Release an address", tags, querystring: addressQuery, response: { 200: Done } },
       config: {
         original: true,
         resourceType: "address",
         access: "agent",
+        failures: [404],
         concernsHost: ({ query }) => addressing.holderOf(nameIn(query)),
       },
     },
@@ -75,18 +76,9 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
     },
   );
 
-  app.get("/addresses", (_request, reply) =>
-    answer(
-      reply,
-      byAddress(addressing.addresses()).map(({ name, address, host, tenant, segment, network }) => ({
-        name,
-        address,
-        host,
-        tenant,
-        segment,
-        network,
-      })),
-    ),
+  const list = { schema: { summary: "The addresses in use", tags, response: { 200: AddressList } } };
+  app.get("/addresses", list, (_request, reply) =>
+    answer(reply, byAddress(addressing.addresses()).map(shownAddress)),
   );
 
   done();
@@ -99,6 +91,11 @@ function hostIn(body: unknown): string | undefined {
 
 function nameIn(query: unknown): string {
   return (query as { readonly addressName: string }).addressName;
+}
+
+/** The fields in their order. */
+export function shownAddress({ name, address, host, tenant, segment, network }: AddressState): AddressState {
+  return { name, address, host, tenant, segment, network };
 }
 
 /** In the order of the addresses, so that a restart does not change the answer. */

@@ -1,18 +1,20 @@
-import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
-
 import { NetworkError } from "../../core/errors.ts";
 import { parseIpv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, HostState } from "../control-plane.ts";
-import { hostBody, hostsQuery, labelsBody, nameParams } from "../schemas.ts";
+import type { Resource } from "../resource.ts";
+import { Done, hostBody, hostsQuery, labelsBody, nameParams } from "../schemas.ts";
+import { FullHost, HostList } from "./hosts.schemas.ts";
+
+const noun = ["hosts"];
 
 /** `/hosts`. */
-export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
-  app,
-  { addressing },
-  done,
-) => {
-  app.get("/hosts", { schema: { querystring: hostsQuery }, config: { original: true } }, (request, reply) => {
+export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
+  const list = {
+    schema: { summary: "All hosts", tags: noun, querystring: hostsQuery, response: { 200: HostList } },
+    config: { original: true },
+  } as const;
+  app.get("/hosts", list, (request, reply) => {
     const render = request.query.full === "true" ? fullHost : originalHost;
     const { hosts, revision } = addressing.hosts();
     return answer(reply, { hosts: hosts.map(render), revision });
@@ -20,7 +22,10 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
 
   app.post(
     "/hosts",
-    { schema: { body: hostBody }, config: { original: true, resourceType: "host" } },
+    {
+      schema: { summary: "Register a host", tags: noun, body: hostBody, response: { 200: Done } },
+      config: { original: true, resourceType: "host", form: true, failures: [409] },
+    },
     (request, reply) => {
       const { name, ip, agent_port: agentPort, tags } = request.body;
       if (!name || !ip) {
@@ -43,7 +48,10 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
 
   app.get(
     "/hosts/:name",
-    { schema: { params: nameParams }, config: { resourceType: "host" } },
+    {
+      schema: { summary: "One host", tags: noun, params: nameParams, response: { 200: FullHost } },
+      config: { resourceType: "host" },
+    },
     (request, reply) => {
       const { name } = request.params;
       const host = addressing.hosts().hosts.find((candidate) => candidate.name === name);
@@ -61,13 +69,30 @@ export const hostsResource: FastifyPluginCallbackZod<{ addressing: Addressing }>
 
   app.delete(
     "/hosts/:name",
-    { schema: { params: nameParams }, config: { resourceType: "host" } },
+    {
+      schema: {
+        summary: "Remove a host and all that it holds",
+        tags: noun,
+        params: nameParams,
+        response: { 200: Done },
+      },
+      config: { resourceType: "host" },
+    },
     (request, reply) => answerNull(reply, addressing.removeHost(request.params.name, request.deadline)),
   );
 
   app.put(
     "/hosts/:name/labels",
-    { schema: { params: nameParams, body: labelsBody }, config: { resourceType: "host" } },
+    {
+      schema: {
+        summary: "Set all labels of a host",
+        tags: noun,
+        params: nameParams,
+        body: labelsBody,
+        response: { 200: Done },
+      },
+      config: { resourceType: "host" },
+    },
     (request, reply) =>
       answerNull(reply, addressing.setLabels(request.params.name, request.body.labels, request.deadline)),
   );
@@ -87,7 +112,8 @@ function originalHost(host: HostState) {
   };
 }
 
-function fullHost(host: HostState) {
+/** With all that is known of it. */
+export function fullHost(host: HostState) {
   return {
     ...originalHost(host),
     misplaced: host.misplaced,

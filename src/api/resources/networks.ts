@@ -1,32 +1,46 @@
-import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
-
 import { NetworkError } from "../../core/errors.ts";
 import { parseCidr } from "../../core/net/cidr.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, BlockState } from "../control-plane.ts";
-import { blackoutBody, blackoutQuery, nameParams } from "../schemas.ts";
+import type { Resource } from "../resource.ts";
+import { blackoutBody, blackoutQuery, Done, nameParams } from "../schemas.ts";
+import { BlackoutList, BlockList, NetworkList } from "./networks.schemas.ts";
+
+const tags = ["networks"];
 
 /** `/networks`, `/blocks` and what lies below. */
-export const networksResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
-  app,
-  { addressing },
-  done,
-) => {
-  app.get("/networks", { config: { original: true } }, (_request, reply) =>
+export const networksResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
+  const list = {
+    schema: { summary: "All networks", tags, response: { 200: NetworkList } },
+    config: { original: true },
+  } as const;
+  app.get("/networks", list, (_request, reply) =>
     answer(
       reply,
       addressing.networks().map(({ revision, id, cidr }) => ({ revision, id, cidr })),
     ),
   );
 
-  app.get("/blocks", { config: { original: true } }, (_request, reply) => {
+  const allBlocks = {
+    schema: { summary: "The blocks of all networks", tags, response: { 200: BlockList } },
+    config: { original: true },
+  } as const;
+  app.get("/blocks", allBlocks, (_request, reply) => {
     const { revision, blocks } = addressing.blocks() ?? { revision: 0, blocks: [] };
     return answer(reply, { revision, blocks: blocks.map(originalBlock) });
   });
 
   app.get(
     "/networks/:name/blocks",
-    { schema: { params: nameParams }, config: { original: true, resourceType: "network" } },
+    {
+      schema: {
+        summary: "The blocks of one network",
+        tags,
+        params: nameParams,
+        response: { 200: BlockList },
+      },
+      config: { original: true, resourceType: "network" },
+    },
     (request, reply) => {
       const found = addressing.blocks(request.params.name);
       if (found === undefined) {
@@ -41,11 +55,17 @@ export const networksResource: FastifyPluginCallbackZod<{ addressing: Addressing
     },
   );
 
-  const blackouts = { resourceType: "network" } as const;
-
   app.get(
     "/networks/:name/blackouts",
-    { schema: { params: nameParams }, config: blackouts },
+    {
+      schema: {
+        summary: "The blackouts of a network",
+        tags,
+        params: nameParams,
+        response: { 200: BlackoutList },
+      },
+      config: { resourceType: "network" },
+    },
     (request, reply) =>
       answer(
         reply,
@@ -55,7 +75,16 @@ export const networksResource: FastifyPluginCallbackZod<{ addressing: Addressing
 
   app.post(
     "/networks/:name/blackouts",
-    { schema: { params: nameParams, body: blackoutBody }, config: blackouts },
+    {
+      schema: {
+        summary: "Keep a range free of addresses",
+        tags,
+        params: nameParams,
+        body: blackoutBody,
+        response: { 200: Done },
+      },
+      config: { resourceType: "network", failures: [409] },
+    },
     (request, reply) =>
       answerNull(
         reply,
@@ -65,7 +94,16 @@ export const networksResource: FastifyPluginCallbackZod<{ addressing: Addressing
 
   app.delete(
     "/networks/:name/blackouts",
-    { schema: { params: nameParams, querystring: blackoutQuery }, config: blackouts },
+    {
+      schema: {
+        summary: "Give a range back",
+        tags,
+        params: nameParams,
+        querystring: blackoutQuery,
+        response: { 200: Done },
+      },
+      config: { resourceType: "network" },
+    },
     (request, reply) =>
       answerNull(
         reply,
@@ -77,7 +115,7 @@ export const networksResource: FastifyPluginCallbackZod<{ addressing: Addressing
 };
 
 /** The original's fields in the original's order. */
-function originalBlock(block: BlockState) {
+export function originalBlock(block: BlockState) {
   return {
     revision: block.revision,
     cidr: block.cidr,

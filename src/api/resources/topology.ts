@@ -1,21 +1,29 @@
-import type { FastifyPluginCallbackZod } from "fastify-type-provider-zod";
-
 import { NetworkError } from "../../core/errors.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing } from "../control-plane.ts";
 import { bodyFormat } from "../media-types.ts";
+import type { Resource } from "../resource.ts";
+import { Done } from "../schemas.ts";
+import { PostedTopology, TopologyDocument, TopologyStatus } from "./topology.schemas.ts";
+
+const tags = ["topology"];
 
 /** `/topology` and what the last update warned of. */
-export const topologyResource: FastifyPluginCallbackZod<{ addressing: Addressing }> = (
-  app,
-  { addressing },
-  done,
-) => {
-  app.get("/topology", { config: { original: true } }, (_request, reply) =>
-    answer(reply, addressing.topology()),
+export const topologyResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
+  app.get(
+    "/topology",
+    {
+      schema: { summary: "The topology document", tags, response: { 200: TopologyDocument } },
+      config: { original: true },
+    },
+    (_request, reply) => answer(reply, addressing.topology()),
   );
 
-  app.post("/topology", { config: { original: true } }, (request, reply) => {
+  const update = {
+    schema: { summary: "Replace the topology", tags, response: { 200: Done } },
+    config: { original: true, failures: [409], reads: PostedTopology },
+  } as const;
+  app.post("/topology", update, (request, reply) => {
     if (request.body === undefined) {
       throw new NetworkError(
         "invalid",
@@ -34,7 +42,17 @@ export const topologyResource: FastifyPluginCallbackZod<{ addressing: Addressing
     return answerNull(reply, addressing.updateTopology(request.body, request.deadline));
   });
 
-  app.get("/topology/status", (_request, reply) => answer(reply, addressing.topologyStatus()));
+  app.get(
+    "/topology/status",
+    {
+      schema: {
+        summary: "Revision and warnings of the topology",
+        tags,
+        response: { 200: TopologyStatus },
+      },
+    },
+    (_request, reply) => answer(reply, addressing.topologyStatus()),
+  );
 
   done();
 };
