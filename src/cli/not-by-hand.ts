@@ -21,6 +21,10 @@ export function notByHand(
       .description("say what to do instead"),
     [[`romana ${path}`, "explains, and ends with 2"]],
   ).action(() => {
-    throw new NetworkError("invalid", "COMMAND_NOT_POSSIBLE", `romana ${path}: ${reason}: ${wayOut}`);
+    throw new NetworkError(
+      "invalid",
+      "COMMAND_NOT_POSSIBLE",
+      `romana ${path} does nothing: ${reason}; ${wayOut}`,
+    );
   });
 }

@@ -74,7 +74,7 @@ it("asks before it removes a host whose addresses are in use, and takes --yes fo
 
   expect(asked.code).toBe(2);
   expect(asked.stderr).toBe(
-    "Error: Host node-1 has 1 addresses in use; its pods lose them. Remove it? Nobody is there to answer: say --yes to go ahead\n",
+    "Error: Host node-1 has 1 address in use; its pods lose them. Remove it? Nobody is there to answer: say --yes to go ahead\n",
   );
   expect([told.code, told.stdout]).toEqual([0, "host node-1 removed\n"]);
 });
@@ -145,7 +145,7 @@ it("shows what a pass would do, for people and for programs", async () => {
   expect(table.stdout).toContain("somebody else's route to nat-1");
   expect(table.stdout).toContain("Alarm route-conflict (10.0.0.0/25): rtb-2 leads it to nat-1\n");
   expect(table.stdout.trimEnd().split("\n").at(-1)).toBe(
-    "Plan: 1 to create, 1 to replace, 1 to delete, 1 checks to turn off. Granularity: a route for each of 2 groups.",
+    "Plan: 1 to create, 1 to replace, 1 to delete, 1 check to turn off. Granularity: a route for each of 2 groups.",
   );
   expect(JSON.parse(json.stdout)).toEqual(examplePlan);
 });

@@ -41,6 +41,19 @@ it("explains a command with examples", async () => {
 });
 
 it.for([
+  ["help", "host", "add"],
+  ["host", "add", "--help"],
+  ["host", "help", "add"],
+] as const)("explains a command of any depth: %s %s %s", async (args) => {
+  const { code, stdout } = await romana(args);
+
+  expect([code, stdout.split("\n")[0]]).toEqual([
+    0,
+    "Usage: romana host add [options] <name> <ip> [cidr] [agent-port]",
+  ]);
+});
+
+it.for([
   [
     ["hots"],
     "Error: unknown command 'hots'\n(Did you mean host?)\nUsage: romana [options] [command]   (more: --help)\n",

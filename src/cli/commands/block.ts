@@ -62,11 +62,11 @@ export function blockCommands(program: Command, open: OpenSession): void {
   });
 
   notByHand(block, "add", [
-    "blocks are not made by hand: one is taken for a host when the host's first pod of a tenant and segment gets an address",
+    "a block is taken for a host when the first pod of a tenant and segment there gets an address",
     'ask for the address: "romana address add NAME --host HOST --tenant TENANT"',
   ]);
   notByHand(block, "remove", [
-    "blocks are not removed by hand: one returns to its group when its last address is released",
+    "a block returns to its group when its last address is released",
     'release those that "romana address list" shows in it: "romana address remove NAME"; or remove the host: "romana host remove HOST"',
   ]);
 }

@@ -94,7 +94,7 @@ export function hostCommands(program: Command, open: OpenSession): void {
     const { client, out, terminal, signal } = await open(command);
     const [{ name }] = findHosts((await client.hosts()).hosts, [key]);
     const inUse = yes ? 0 : await addressesInUse(client, name);
-    const question = `Host ${name} has ${inUse} addresses in use; its pods lose them. Remove it?`;
+    const question = `Host ${name} has ${inUse} ${inUse === 1 ? "address" : "addresses"} in use; its pods lose them. Remove it?`;
     if (inUse > 0 && !(await terminal.confirm(question, signal))) {
       throw new NetworkError("conflict", "HOST_KEPT", `host ${name} was kept, as you said`, { host: name });
     }

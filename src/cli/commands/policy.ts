@@ -2,6 +2,7 @@ import type { Command } from "commander";
 
 import type { PolicyDocument } from "../../client/wire.ts";
 import { NetworkError } from "../../core/errors.ts";
+import { idOfName } from "../../core/policy/policy.ts";
 import { readDocuments } from "../documents.ts";
 import { examples } from "../examples.ts";
 import { originalAdded, originalPolicies, originalPolicyDetails } from "../original-policies.ts";
@@ -72,7 +73,7 @@ export function policyCommands(program: Command, open: OpenSession): void {
       const policies = await client.policies();
       const found = [
         ...keys.map((key) => findPolicy(policies, key)),
-        ...policyid.map((id) => policies.find((each) => each.id === id) ?? unknownPolicy(id)),
+        ...policyid.map((id) => policies.find((each) => each.id === id) ?? unknownPolicy("the id", id)),
       ];
       for (const { id } of found) {
         await client.removePolicy(id);
@@ -145,7 +146,8 @@ function policiesOf(document: unknown): readonly NewPolicy[] {
 function newPolicy(policy: unknown, body: unknown): NewPolicy {
   const { id, name, direction } = fieldsOf(policy);
   const text = (value: unknown): string => (typeof value === "string" ? value : "");
-  return { id: text(id) || text(name) || "-", direction: text(direction) || "ingress", body };
+  const known = text(id) || (text(name) === "" ? "-" : idOfName(text(name)));
+  return { id: known, direction: text(direction) || "ingress", body };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
@@ -223,7 +225,7 @@ function findPolicy(policies: readonly PolicyDocument[], key: string): PolicyDoc
   const byId = policies.find(({ id }) => id === key);
   const [named, ...others] = byId === undefined ? policies.filter(({ name }) => name === key) : [byId];
   if (named === undefined) {
-    return unknownPolicy(key);
+    return unknownPolicy("the id or the name", key);
   }
   if (others.length > 0) {
     const ids = [named, ...others].map(({ id }) => id);
@@ -237,11 +239,11 @@ function findPolicy(policies: readonly PolicyDocument[], key: string): PolicyDoc
   return named;
 }
 
-function unknownPolicy(key: string): never {
+function unknownPolicy(what: string, key: string): never {
   throw new NetworkError(
     "not-found",
     "POLICY_NOT_FOUND",
-    `no policy has the id or the name "${key}": "romana policy list" shows those that there are`,
+    `no policy has ${what} "${key}": "romana policy list" shows those that there are`,
     { policy: key },
   );
 }

@@ -142,7 +142,7 @@ function summary({ operations, sourceDestCheck, granularity }: PlanView): string
   }
   return (
     `Plan: ${count("create")} to create, ${count("replace")} to replace, ${count("delete")} to delete, ` +
-    `${sourceDestCheck.length} checks to turn off. Granularity: ${granularity}.`
+    `${sourceDestCheck.length} ${sourceDestCheck.length === 1 ? "check" : "checks"} to turn off. Granularity: ${granularity}.`
   );
 }
 
