@@ -73,6 +73,21 @@ export class Output {
     this.#terminal.write(`${JSON.stringify(value, null, indent)}\n`);
   }
 
+  /** A document on a line of its own, for programs that read one after the other. */
+  async line(value: unknown): Promise<void> {
+    if (this.format === "yaml") {
+      this.text("---");
+      await this.document(value);
+    } else {
+      this.text(JSON.stringify(value));
+    }
+  }
+
+  /** Text as it is. */
+  raw(text: string): void {
+    this.#terminal.write(text);
+  }
+
   /** A change that was made: one line for people, and the original's status document for programs. */
   async done(message: string, name: string): Promise<void> {
     if (this.forPeople) {

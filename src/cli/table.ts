@@ -18,22 +18,40 @@ export function renderTable<Row>(
   rows: readonly Row[],
   wide: boolean,
 ): string {
-  const shown = columns.filter((column) => wide || column.wide !== true);
-  const lines = [
-    shown.map(({ header }) => header),
-    ...rows.map((row) => shown.map(({ cell }) => oneLine(String(cell(row))))),
-  ];
-  const widths = shown.map((_, column) =>
-    lines.reduce((widest, line) => Math.max(widest, widthOf(line[column] ?? "")), 0),
-  );
-  return lines
-    .map((line) => {
-      const cells = line.map(
-        (text, column) => text + " ".repeat((widths[column] ?? 0) + gap - widthOf(text)),
-      );
-      return `${cells.join("").trimEnd()}\n`;
-    })
-    .join("");
+  return new GrowingTable(columns, wide).add(rows);
+}
+
+/** A table whose rows come little by little: headers first, columns as wide as what was seen so far. */
+export class GrowingTable<Row> {
+  readonly #columns: readonly Column<Row>[];
+  #widths: readonly number[] = [];
+
+  constructor(columns: readonly Column<Row>[], wide: boolean) {
+    this.#columns = columns.filter((column) => wide || column.wide !== true);
+  }
+
+  /** The lines of more rows; before the first ones, the headers. */
+  add(rows: readonly Row[]): string {
+    const headers = this.#widths.length === 0 ? [this.#columns.map(({ header }) => header)] : [];
+    const lines = [
+      ...headers,
+      ...rows.map((row) => this.#columns.map(({ cell }) => oneLine(String(cell(row))))),
+    ];
+    this.#widths = this.#columns.map((_, column) =>
+      lines.reduce(
+        (widest, line) => Math.max(widest, widthOf(line[column] ?? "")),
+        this.#widths[column] ?? 0,
+      ),
+    );
+    return lines
+      .map((line) => {
+        const cells = line.map(
+          (text, column) => text + " ".repeat((this.#widths[column] ?? 0) + gap - widthOf(text)),
+        );
+        return `${cells.join("").trimEnd()}\n`;
+      })
+      .join("");
+  }
 }
 
 /** Characters without the colours. */

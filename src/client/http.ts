@@ -16,6 +16,10 @@ export interface HttpRequest {
   readonly body?: unknown;
   /** The whole exchange may take this long. */
   readonly deadlineMs: number;
+  /** What the answer must be; JSON unless given. */
+  readonly accept?: string;
+  /** The connection may be silent this long; without, as long as the deadline lets it. */
+  readonly idleMs?: number;
   /** With what the client proves itself. A token goes over TLS, a unix socket and loopback, and nowhere else. */
   readonly credentials?: Credentials;
 }
@@ -91,17 +95,23 @@ export async function exchange(
   }
 }
 
-interface Answer {
+/** A response that was read to its end. */
+export interface Answer {
   readonly status: number;
   readonly text: string;
   readonly headers: { readonly location?: string; readonly retryAfterSeconds?: number };
 }
 
-async function send(
+async function send(endpoint: Endpoint, request: HttpRequest, signal: AbortSignal): Promise<Answer> {
+  return await readWhole(await connect(endpoint, request, signal));
+}
+
+/** Makes a request and answers the response as soon as its headers are there. The signal ends the response too. Rejects with what Node throws. */
+export async function connect(
   endpoint: Endpoint,
-  { method, path, body, credentials = {} }: HttpRequest,
+  { method, path, body, accept = "application/json", idleMs, credentials = {} }: HttpRequest,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<IncomingMessage> {
   const { token, ...certificates } = credentials;
   if (token !== undefined && !isPrivate(endpoint)) {
     throw new NetworkError(
@@ -119,7 +129,7 @@ async function send(
     signal,
     agent: false,
     headers: {
-      accept: "application/json",
+      accept,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       // Stated for a DELETE too: Node would send its body chunked, which some servers and proxies refuse.
       ...(payload === undefined
@@ -133,9 +143,17 @@ async function send(
   };
   // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
   const { request: httpRequest } = isSecure ? await import("node:https") : await import("node:http");
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    httpRequest(options, resolve).once("error", reject).end(payload);
+  return await new Promise<IncomingMessage>((resolve, reject) => {
+    const sent = httpRequest(options, resolve).once("error", reject);
+    if (idleMs !== undefined) {
+      sent.setTimeout(idleMs, () => sent.destroy(new Error(`nothing came for ${idleMs / 1000} s`)));
+    }
+    sent.end(payload);
   });
+}
+
+/** The rest of a response, as text. */
+export async function readWhole(response: IncomingMessage): Promise<Answer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) {
     chunks.push(chunk as Buffer);
@@ -160,7 +178,8 @@ function isPrivate(endpoint: Endpoint): boolean {
   );
 }
 
-function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
+/** The parsed body of a 2xx. Throws what `exchange` throws for any other answer. */
+export function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
   const body = parseJson(text);
   if (status >= 200 && status < 300 && body !== undefined) {
     return body.value;
@@ -221,7 +240,13 @@ function kindOfStatus(status: number): ErrorKind {
   return status >= 500 || status === 429 || status === 307 ? "transient" : "invalid";
 }
 
-function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, late: boolean): NetworkError {
+/** The error for a request that has no answer; `late`: its deadline has passed. */
+export function unanswered(
+  endpoint: Endpoint,
+  request: HttpRequest,
+  cause: unknown,
+  late: boolean,
+): NetworkError {
   const place = formatEndpoint(endpoint);
   if (late) {
     const seconds = request.deadlineMs / 1000;

@@ -5,6 +5,7 @@ import { NetworkError } from "../../core/errors.ts";
 import { examples } from "../examples.ts";
 import type { OpenSession } from "../session.ts";
 import type { Column } from "../table.ts";
+import { watchList, watchOption } from "../watch-list.ts";
 
 const columns: readonly Column<AddressDocument>[] = [
   { header: "ADDRESS", cell: ({ address }) => address },
@@ -20,6 +21,7 @@ interface AddressFilter {
   readonly tenant?: string;
   readonly segment?: string;
   readonly network?: string;
+  readonly watch?: boolean;
 }
 
 /** `romana address`. */
@@ -34,17 +36,26 @@ export function addressCommands(program: Command, open: OpenSession): void {
       .option("--tenant <name>", "only addresses of this tenant")
       .option("--segment <name>", "only addresses of this segment")
       .option("--network <name>", "only addresses of this network")
+      .addOption(watchOption())
       .description("list the addresses in use"),
-    [["romana address list --host node-1", "what runs on node-1"]],
+    [
+      ["romana address list --host node-1", "what runs on node-1"],
+      ["romana address list --watch -o json", "a line for each that is taken or released"],
+    ],
   ).action(async (filter: AddressFilter, command: Command) => {
-    const { client, out } = await open(command);
-    const rows = (await client.addresses()).filter(
-      ({ host, tenant, segment, network }) =>
-        host === (filter.host ?? host) &&
-        tenant === (filter.tenant ?? tenant) &&
-        segment === (filter.segment ?? segment) &&
-        network === (filter.network ?? network),
-    );
+    const session = await open(command);
+    const { client, out } = session;
+    const matches = ({ host, tenant, segment, network }: AddressDocument): boolean =>
+      host === (filter.host ?? host) &&
+      tenant === (filter.tenant ?? tenant) &&
+      segment === (filter.segment ?? segment) &&
+      network === (filter.network ?? network);
+    if (filter.watch === true) {
+      const key = ({ name }: AddressDocument): string => name;
+      const name = (row: AddressDocument): string => `address/${row.name}`;
+      await watchList(session, { kind: "addresses", host: filter.host, columns, key, name, matches });
+    }
+    const rows = (await client.addresses()).filter(matches);
     await out.list({
       value: rows,
       rows,

@@ -9,12 +9,14 @@ import { notByHand } from "../not-by-hand.ts";
 import { originalBlocks } from "../original-tables.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
+import { watchList, watchOption } from "../watch-list.ts";
 
 interface BlockFilter {
   readonly network?: string;
   readonly host?: string;
   readonly tenant?: string;
   readonly segment?: string;
+  readonly watch?: boolean;
 }
 
 /** `romana block`. */
@@ -31,16 +33,32 @@ export function blockCommands(program: Command, open: OpenSession): void {
       .option("--host <name>", "only blocks on this host")
       .option("--tenant <name>", "only blocks of this tenant")
       .option("--segment <name>", "only blocks of this segment")
+      .addOption(watchOption())
       .description("list blocks, their owners and how many addresses are in use"),
     [
       ["romana block list", "all of them"],
       ["romana block list --host node-1 --tenant web", "what web holds on node-1"],
+      ["romana block list --watch", "and then what changes"],
     ],
   ).action(async (filter: BlockFilter, command: Command) => {
-    const { client, out } = await open(command);
+    const session = await open(command);
+    const { client, out } = session;
+    const needsNetworks = out.format === "wide" || (filter.watch === true && filter.network !== undefined);
+    const networks = needsNetworks ? await client.networks() : [];
+    if (filter.watch === true) {
+      await watchList(session, {
+        kind: "blocks",
+        host: filter.host,
+        columns: blockColumns(networks),
+        key: ({ cidr }) => cidr,
+        name: ({ cidr }) => `block/${cidr}`,
+        matches: (candidate) =>
+          matches(candidate, filter) &&
+          (filter.network === undefined || networkOf(networks, candidate) === filter.network),
+      });
+    }
     const list = await client.blocks(filter.network);
     const blocks = list.blocks.filter((candidate) => matches(candidate, filter));
-    const networks = out.format === "wide" ? await client.networks() : [];
     await out.list({
       value: { ...list, blocks },
       rows: blocks,
@@ -152,16 +170,18 @@ function matches(block: BlockDocument, { host, tenant, segment }: BlockFilter): 
   );
 }
 
+function networkOf(networks: readonly NetworkListEntry[], { cidr }: BlockDocument): string {
+  return networks.find((network) => containsCidr(parseCidr(network.cidr), parseCidr(cidr)))?.id ?? "-";
+}
+
 function blockColumns(networks: readonly NetworkListEntry[]): readonly Column<BlockDocument>[] {
-  const networkOf = ({ cidr }: BlockDocument): string =>
-    networks.find((network) => containsCidr(parseCidr(network.cidr), parseCidr(cidr)))?.id ?? "-";
   return [
     { header: "CIDR", cell: ({ cidr }) => cidr },
     { header: "HOST", cell: ({ host }) => host || "-" },
     { header: "TENANT", cell: ({ tenant }) => tenant || "-" },
     { header: "SEGMENT", cell: ({ segment }) => segment || "-" },
     { header: "IN USE", cell: ({ allocated_ip_count: count }) => count },
-    { header: "NETWORK", cell: networkOf, wide: true },
+    { header: "NETWORK", cell: (block) => networkOf(networks, block), wide: true },
     { header: "REVISION", cell: ({ revision }) => revision, wide: true },
   ];
 }

@@ -8,6 +8,7 @@ import { formatLabels, parseLabelChanges } from "../labels.ts";
 import { originalHosts } from "../original-tables.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
+import { addWatch, watchList } from "../watch-list.ts";
 
 const columns: readonly Column<HostDocument>[] = [
   { header: "NAME", cell: ({ name }) => name },
@@ -24,11 +25,21 @@ const columns: readonly Column<HostDocument>[] = [
 export function hostCommands(program: Command, open: OpenSession): void {
   const host = program.command("host").description("hosts: the machines that run pods");
 
-  examples(host.command("list").alias("ls").description("list hosts and the groups they stand in"), [
-    ["romana host list", "where each host stands"],
-    ["romana host list -o wide", "with labels, and why a host has no place"],
-  ]).action(async (_options, command: Command) => {
-    const { client, out } = await open(command);
+  examples(
+    addWatch(host.command("list").alias("ls").description("list hosts and the groups they stand in")),
+    [
+      ["romana host list", "where each host stands"],
+      ["romana host list -o wide", "with labels, and why a host has no place"],
+      ["romana host list --watch", "and then what changes"],
+    ],
+  ).action(async ({ watch = false }: { readonly watch?: boolean }, command: Command) => {
+    const session = await open(command);
+    const { client, out } = session;
+    if (watch) {
+      const key = ({ name }: HostDocument): string => name;
+      const name = (row: HostDocument): string => `host/${row.name}`;
+      await watchList(session, { kind: "hosts", columns, key, name, matches: () => true });
+    }
     const list = await client.hosts();
     await out.list({
       value: list,

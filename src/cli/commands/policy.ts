@@ -9,6 +9,7 @@ import { originalAdded, originalPolicies, originalPolicyDetails } from "../origi
 import { countsOf, endpointText, policyText } from "../policy-text.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
+import { addWatch, watchList } from "../watch-list.ts";
 
 const columns: readonly Column<PolicyDocument>[] = [
   { header: "ID", cell: ({ id }) => id },
@@ -82,11 +83,18 @@ export function policyCommands(program: Command, open: OpenSession): void {
     },
   );
 
-  examples(policy.command("list").alias("ls").description("list policies"), [
+  examples(addWatch(policy.command("list").alias("ls").description("list policies")), [
     ["romana policy list", "whom each is for, and how much it allows"],
     ["romana policy list -o json", "in full"],
-  ]).action(async (_options, command: Command) => {
-    const { client, out } = await open(command);
+    ["romana policy list --watch", "and then what changes"],
+  ]).action(async ({ watch = false }: { readonly watch?: boolean }, command: Command) => {
+    const session = await open(command);
+    const { client, out } = session;
+    if (watch) {
+      const key = ({ id }: PolicyDocument): string => id;
+      const name = ({ id }: PolicyDocument): string => `policy/${id}`;
+      await watchList(session, { kind: "policies", columns, key, name, matches: () => true });
+    }
     const policies = await client.policies();
     await out.list({
       value: policies,

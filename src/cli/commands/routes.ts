@@ -5,6 +5,8 @@ import { containsCidr, parseCidr, rangeOf } from "../../core/net/cidr.ts";
 import type { NodeHealthView, PlanView, RouteView } from "../../core/views/route-views.ts";
 import { examples } from "../examples.ts";
 import type { OpenSession, Session } from "../session.ts";
+import type { Column } from "../table.ts";
+import { watchList, watchOption } from "../watch-list.ts";
 
 type Paint = (text: string) => string;
 
@@ -37,9 +39,11 @@ export function routeCommands(program: Command, open: OpenSession): void {
       .option("--table <id>", "only routes of this route table")
       .option("--host <name>", "only routes that lead through this host")
       .option("--state <state>", `only routes in this state: ${routeStates.join(", ")}`, parseState)
+      .addOption(watchOption())
       .description("list the routes that lead to the groups, in every route table"),
     [
       ["romana route list", "state of each"],
+      ["romana route list --watch", "and then what changes, such as a failover"],
       ["romana route list --state failed -o wide", "what stands in the way"],
     ],
   ).action(async (filter: RouteFilter, command: Command) => {
@@ -152,6 +156,7 @@ interface RouteFilter {
   readonly table?: string;
   readonly host?: string;
   readonly state?: RouteView["state"];
+  readonly watch?: boolean;
 }
 
 function parseState(text: string): RouteView["state"] {
@@ -172,30 +177,39 @@ function painterOf(colours: Session["colours"]): Readonly<Record<RouteView["stat
   };
 }
 
-async function showRoutes({ client, out, colours }: Session, filter: RouteFilter = {}): Promise<void> {
-  const all = await client.routes();
-  const routes = all.routes.filter(
-    ({ routeTableId, host, state }) =>
-      routeTableId === (filter.table ?? routeTableId) &&
-      host === (filter.host ?? host) &&
-      state === (filter.state ?? state),
-  );
-  const status = { ...all, routes };
+function routeColumns(colours: Session["colours"]): readonly Column<RouteView>[] {
   const paint = painterOf(colours);
+  return [
+    { header: "DESTINATION", cell: ({ destination }) => destination },
+    { header: "ROUTE TABLE", cell: ({ routeTableId }) => routeTableId },
+    { header: "STATE", cell: ({ state }) => paint[state](state) },
+    { header: "TARGET", cell: ({ target }) => target },
+    { header: "HOST", cell: ({ host }) => host || "-" },
+    { header: "NETWORK", cell: ({ network }) => network, wide: true },
+    { header: "GROUP", cell: ({ group }) => group || "-", wide: true },
+    { header: "MESSAGE", cell: ({ message }) => message ?? "-", wide: true },
+  ];
+}
+
+async function showRoutes(session: Session, filter: RouteFilter = {}): Promise<void> {
+  const { client, out, colours } = session;
+  const matches = ({ routeTableId, host, state }: RouteView): boolean =>
+    routeTableId === (filter.table ?? routeTableId) &&
+    host === (filter.host ?? host) &&
+    state === (filter.state ?? state);
+  const name = ({ routeTableId, destination }: RouteView): string => `${routeTableId}/${destination}`;
+  const columns = routeColumns(colours);
+  if (filter.watch === true) {
+    await watchList(session, { kind: "routes", columns, key: name, name, matches });
+  }
+  const all = await client.routes();
+  const routes = all.routes.filter(matches);
+  const status = { ...all, routes };
   await out.list({
     value: status,
     rows: routes,
-    columns: [
-      { header: "DESTINATION", cell: ({ destination }) => destination },
-      { header: "ROUTE TABLE", cell: ({ routeTableId }) => routeTableId },
-      { header: "STATE", cell: ({ state }) => paint[state](state) },
-      { header: "TARGET", cell: ({ target }) => target },
-      { header: "HOST", cell: ({ host }) => host || "-" },
-      { header: "NETWORK", cell: ({ network }) => network, wide: true },
-      { header: "GROUP", cell: ({ group }) => group || "-", wide: true },
-      { header: "MESSAGE", cell: ({ message }) => message ?? "-", wide: true },
-    ],
-    name: ({ routeTableId, destination }) => `${routeTableId}/${destination}`,
+    columns,
+    name,
     empty: status.readAt === null ? "No pass was made yet." : "No routes: no group has a host.",
   });
   if (out.format === "wide" && status.tables.length > 0) {
