@@ -1,5 +1,6 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { Authentication } from "../../src/api/authentication.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { watchSources } from "../../src/api/watch-sources.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
@@ -37,7 +38,10 @@ export class MemoryLogger implements Logger {
 const never = new AbortController().signal;
 
 /** A server on an empty memory store, with its parts at hand. */
-export async function emptyServer(limits: Partial<ServerLimits> = {}) {
+export async function emptyServer(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
@@ -62,15 +66,18 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
     feed,
     log,
     limits,
-    authentication: { tokens: [], requireAuth: false, clock },
+    authentication: { tokens: [], requireAuth: false, clock, ...authentication },
   });
   app.addHook("onClose", () => follower.stop());
   return { app, addressing, policies, tenants, changes, routes, log, store };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
-export async function serverWithOneHost(limits: Partial<ServerLimits> = {}) {
-  const parts = await emptyServer(limits);
+export async function serverWithOneHost(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
+  const parts = await emptyServer(limits, authentication);
   const document = {
     networks: [{ name: "prod", cidr: "10.0.0.0/24", block_mask: 30 }],
     topologies: [{ networks: ["prod"], map: [{ name: "all", groups: [] }] }],
