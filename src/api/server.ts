@@ -51,8 +51,7 @@ export interface ServerOptions {
   readonly routes: RoutesView;
   readonly policies: Policies;
   readonly tenants: Tenants;
-  /** Absent: nothing can be watched. */
-  readonly feed?: Feed | undefined;
+  readonly feed: Feed;
   readonly log: Logger;
   /** How callers are known. */
   readonly authentication: Authentication;
@@ -150,8 +149,6 @@ export function createServer({
   app.register(livenessResource, { routes });
   app.register(policiesResource, { policies });
   app.register(tenantsResource, { tenants });
-  if (feed !== undefined) {
-    app.register(watchResource, { feed });
-  }
+  app.register(watchResource, { feed });
   return app;
 }

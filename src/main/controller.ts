@@ -74,6 +74,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       addressing: plane.addressing,
       policies: plane.policies,
       tenants: plane.tenants,
+      feed: plane.feed,
       routes: plane.routes,
       log: log.child({ component: "api" }),
       authentication: security.authentication,

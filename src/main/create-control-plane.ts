@@ -1,3 +1,4 @@
+import { watchSources } from "../api/watch-sources.ts";
 import type { ControllerConfig } from "../config/load.ts";
 import { FailoverController } from "../controllers/failover-controller.ts";
 import { HealthMonitor } from "../controllers/health-monitor.ts";
@@ -20,7 +21,10 @@ import type { Logger } from "../ports/logger.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
+import { prepareStore } from "../services/addressing/schema.ts";
 import { PolicyService } from "../services/policy-service.ts";
+import { ResourceFeed } from "../services/resource-feed.ts";
+import { RouteFeedSource } from "../services/route-feed-source.ts";
 import { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { StoreFollower } from "../services/store-follower.ts";
@@ -61,6 +65,8 @@ export interface ControlPlaneParts {
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
   readonly storeName: string;
+  /** Watch streams that may be open at once; see `ResourceFeed`. */
+  readonly maxStreams?: number;
 }
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -68,6 +74,7 @@ export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly policies: PolicyService;
   readonly tenants: TenantService;
+  readonly feed: ResourceFeed;
   readonly routes: RoutesView;
   /** Absent without a cloud, like `state`. */
   readonly controller: RouteController | undefined;
@@ -86,10 +93,24 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, cloud, config } = parts;
+  await prepareStore(store, PREFIX, signal);
   const follower = await StoreFollower.open({ store, clock, log, prefix: PREFIX }, signal);
-  const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
+  const addressing = await AddressingService.open({ store, follower, clock, log, prefix: PREFIX }, signal);
   const policies = new PolicyService({ follower, log, prefix: PREFIX });
   const tenants = new TenantService({ follower, usage: addressing, log, prefix: PREFIX });
+  follower.start();
+  const feedOn = (routes: RoutesView): ResourceFeed =>
+    new ResourceFeed({
+      sources: watchSources(
+        addressing,
+        policies,
+        new RouteFeedSource({ status: () => routes.routes(), clock }),
+      ),
+      reached: (revision, abort) => follower.reached(revision, abort),
+      clock,
+      log,
+      ...(parts.maxStreams === undefined ? {} : { maxStreams: parts.maxStreams }),
+    });
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);
@@ -105,16 +126,21 @@ export async function createControlPlane(
     refusedHosts: () => new Map(),
   };
   if (cloud === undefined) {
+    const routes = new NoRoutes(facts, clock);
     return {
       addressing,
       policies,
       tenants,
-      routes: new NoRoutes(facts, clock),
+      feed: feedOn(routes),
+      routes,
       controller: undefined,
       state: undefined,
       monitor: undefined,
-      start: () => follower.start(),
-      stop: () => follower.stop(),
+      start: () => undefined,
+      stop: async () => {
+        addressing.stop();
+        await follower.stop();
+      },
     };
   }
 
@@ -173,24 +199,25 @@ export async function createControlPlane(
   const ignoreChanges = addressing.onChange((what) =>
     what === "blocks" ? controller.blocksChanged() : controller.trigger(),
   );
+  const routes = new RouteReporter({
+    controller,
+    state,
+    health,
+    journal,
+    cloud,
+    clock,
+    facts: { ...facts, refusedHosts: () => hosts.refused() },
+  });
   return {
     addressing,
     policies,
     tenants,
-    routes: new RouteReporter({
-      controller,
-      state,
-      health,
-      journal,
-      cloud,
-      clock,
-      facts: { ...facts, refusedHosts: () => hosts.refused() },
-    }),
+    feed: feedOn(routes),
+    routes,
     controller,
     state,
     monitor,
     start: () => {
-      follower.start();
       monitor?.start();
       controller.start();
     },
@@ -199,6 +226,7 @@ export async function createControlPlane(
       monitor?.stop();
       stopping.abort(new Error("the controller stops"));
       await controller.stop();
+      addressing.stop();
       await follower.stop();
     },
   };

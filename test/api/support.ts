@@ -11,7 +11,6 @@ import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { TenantService } from "../../src/services/tenant-service.ts";
-import { FakeAddressingChanges } from "../support/fake-addressing-changes.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -45,15 +44,19 @@ export async function emptyServer(
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
-  const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
-  const routes = new FakeRoutes();
-  const follower = await StoreFollower.open({ store, clock, log, prefix: "/romana" }, never);
+  const common = { store, clock, log, prefix: "/romana" };
+  const follower = await StoreFollower.open(common, never);
+  const addressing = await AddressingService.open({ ...common, follower }, never);
   const policies = new PolicyService({ follower, log, prefix: "/romana" });
   const tenants = new TenantService({ follower, usage: addressing, log, prefix: "/romana" });
   follower.start();
-  const changes = new FakeAddressingChanges(addressing);
+  const routes = new FakeRoutes();
   const feed = new ResourceFeed({
-    sources: watchSources(changes, policies, new RouteFeedSource({ status: () => routes.routes(), clock })),
+    sources: watchSources(
+      addressing,
+      policies,
+      new RouteFeedSource({ status: () => routes.routes(), clock }),
+    ),
     reached: (revision, signal) => follower.reached(revision, signal),
     clock,
     log,
@@ -68,8 +71,11 @@ export async function emptyServer(
     limits,
     authentication: { tokens: [], requireAuth: false, clock, ...authentication },
   });
-  app.addHook("onClose", () => follower.stop());
-  return { app, addressing, policies, tenants, changes, routes, log, store };
+  app.addHook("onClose", async () => {
+    addressing.stop();
+    await follower.stop();
+  });
+  return { app, addressing, policies, tenants, feed, routes, log };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
