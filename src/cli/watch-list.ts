@@ -101,7 +101,7 @@ function printerOf<Row>(
         { header: "EVENT", cell: ({ event }) => event },
         ...columns.map(({ cell, ...column }) => ({ ...column, cell: ({ row }: Line<Row>) => cell(row) })),
       ],
-      out.format === "wide",
+      out.limits,
     );
     return (lines) => Promise.resolve(out.raw(table.add(lines)));
   }

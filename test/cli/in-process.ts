@@ -16,6 +16,7 @@ export async function romanaHere(
       ...real,
       env: { HOME: "/nonexistent", ...env },
       coloured: false,
+      width: undefined,
       write: (text) => {
         stdout += text;
       },

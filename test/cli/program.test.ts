@@ -33,6 +33,15 @@ it("prints its version", async () => {
   expect([code, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/)]);
 });
 
+it("lists its commands when nothing is said", async () => {
+  const { code, stdout } = await romana([]);
+
+  expect(code).toBe(0);
+  for (const command of ["host", "tenant", "segment", "policy", "topology"]) {
+    expect(stdout).toMatch(new RegExp(`^  ${command} `, "m"));
+  }
+});
+
 it("explains a command with examples", async () => {
   const { code, stdout } = await romana(["host", "add", "--help"]);
 
