@@ -42,7 +42,7 @@ export async function openStream(
       return events(endpoint, request, response, signal);
     }
     const answer = await readWhole(response);
-    readAnswer(endpoint, answer);
+    readAnswer(endpoint, request, answer);
     throw new NetworkError(
       "invalid",
       "ANSWER_MALFORMED",

@@ -85,7 +85,7 @@ export async function exchange(
 ): Promise<unknown> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
   try {
-    return readAnswer(endpoint, await send(endpoint, request, AbortSignal.any([signal, deadline])));
+    return readAnswer(endpoint, request, await send(endpoint, request, AbortSignal.any([signal, deadline])));
   } catch (error) {
     if (error instanceof NetworkError) {
       throw error;
@@ -179,13 +179,20 @@ function isPrivate(endpoint: Endpoint): boolean {
 }
 
 /** The parsed body of a 2xx. Throws what `exchange` throws for any other answer. */
-export function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
+export function readAnswer(
+  endpoint: Endpoint,
+  request: HttpRequest,
+  { status, text, headers }: Answer,
+): unknown {
   const body = parseJson(text);
   if (status >= 200 && status < 300 && body !== undefined) {
     return body.value;
   }
   if (status >= 400 || status === 307) {
-    throw refusal({ status, ...headers }, body?.value);
+    throw refusal({ status, ...headers }, body?.value, () => {
+      const asked = `${request.method} ${request.path}`;
+      return `${formatEndpoint(endpoint)} answers ${asked} with status ${status} and no reason: is it a Romana controller, and of the same version?`;
+    });
   }
   throw new NetworkError(
     "invalid",
@@ -204,14 +211,17 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
 }
 
 /** The error that a problem document stands for; without one, the status decides. */
-function refusal(details: { readonly status: number } & Answer["headers"], body: unknown): NetworkError {
+function refusal(
+  details: { readonly status: number } & Answer["headers"],
+  body: unknown,
+  withoutReason: () => string,
+): NetworkError {
   const { status } = details;
   const problem = (typeof body === "object" && body !== null ? body : {}) as Readonly<
     Record<string, unknown>
   >;
   const [, kind, code] = /^urn:romana:error:([a-z-]+):([A-Z_]+)$/.exec(String(problem["type"])) ?? [];
-  const message =
-    typeof problem["message"] === "string" ? problem["message"] : `the server answered ${status}`;
+  const message = typeof problem["message"] === "string" ? problem["message"] : withoutReason();
   return new NetworkError(
     isKind(kind) ? kind : kindOfStatus(status),
     code ?? "REQUEST_REFUSED",

@@ -151,3 +151,14 @@ it("says so when an answer is not what this version reads", async () => {
 
   expect([code, stderr]).toEqual([2, expect.stringContaining("GET /networks on http://127.0.0.1:")]);
 });
+
+it("says what was asked when the answer has no reason", async () => {
+  const url = await serve({});
+
+  const { code, stderr } = await romanaHere(["leader", "-r", url]);
+
+  expect([code, stderr]).toEqual([
+    3,
+    `Error: ${url} answers GET /leader with status 404 and no reason: is it a Romana controller, and of the same version?\n`,
+  ]);
+});
