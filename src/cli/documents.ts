@@ -1,17 +1,27 @@
 import { stripComments } from "../config/strip-comments.ts";
 import { NetworkError } from "../core/errors.ts";
+import { findJsonProblem } from "./json-problem.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**
- * Reads a JSON document with `#` and `//` comments from a file or, as "-", from standard input. Throws `code` (invalid) with the parser's
- * complaint, which keeps the line and column of the file.
+ * Reads a JSON document with `#` and `//` comments from a file or, as "-", from standard input. Throws `code` (invalid) with line and column of
+ * the file.
  */
 export async function readJson(terminal: Terminal, file: string, code: string): Promise<unknown> {
-  const text = await terminal.read(file);
+  const text = stripComments(await terminal.read(file));
   try {
-    return JSON.parse(stripComments(text));
+    return JSON.parse(text);
   } catch (error) {
-    throw unreadable(file, code, "JSON", error);
+    const { line, column } = findJsonProblem(text) ?? { line: 1, column: 1 };
+    const isOver =
+      text
+        .split("\n")
+        .slice(line - 1)
+        .join("\n")
+        .slice(column - 1)
+        .trim() === "";
+    const problem = isOver ? "it ends too early" : "unexpected text";
+    throw unreadable(file, code, "JSON", `${problem} at line ${line} column ${column}`, error);
   }
 }
 
@@ -32,18 +42,13 @@ export async function readDocuments(
   return list.map((document) => {
     const [error] = document.errors;
     if (error !== undefined) {
-      throw unreadable(file, code, "YAML", error);
+      throw unreadable(file, code, "YAML", error.message, error);
     }
     return document.toJS() as unknown;
   });
 }
 
-function unreadable(file: string, code: string, form: string, error: unknown): NetworkError {
-  return new NetworkError(
-    "invalid",
-    code,
-    `${file === "-" ? "standard input" : file} is not ${form}: ${error instanceof Error ? error.message : String(error)}`,
-    { file },
-    error,
-  );
+function unreadable(file: string, code: string, form: string, problem: string, cause: unknown): NetworkError {
+  const name = file === "-" ? "standard input" : file;
+  return new NetworkError("invalid", code, `${name} is not ${form}: ${problem}`, { file }, cause);
 }
