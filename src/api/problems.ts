@@ -47,6 +47,9 @@ const statusOfCode: Readonly<Record<string, number>> = {
   REQUEST_URI_TOO_LONG: 414,
   REQUEST_TYPE_UNSUPPORTED: 415,
   REQUESTS_TOO_MANY: 429,
+  POLICY_ID_MISSING: 422,
+  WATCH_TOO_OLD: 410,
+  WATCH_STREAMS_TOO_MANY: 429,
   // The server's own trouble, for now: no client shall take it for a full network.
   STORE_FULL: 503,
 };
@@ -55,6 +58,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
 const textOfCode: Readonly<Record<string, string>> = {
   ADDRESS_NAME_MISSING: "Name required",
   ADDRESS_HOST_MISSING: "Host required",
+  POLICY_NOT_NAMED: "Request must either be to /policies/{policyID} or have a body.",
+  POLICY_ID_MISSING: "Policy ID not found in input",
 };
 
 const titles: Readonly<Record<number, string>> = {

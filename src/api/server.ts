@@ -23,8 +23,11 @@ import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
 import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
+import { policiesResource, type Policies } from "./resources/policies.ts";
 import { routesResource } from "./resources/routes.ts";
+import { tenantsResource, type Tenants } from "./resources/tenants.ts";
 import { topologyResource } from "./resources/topology.ts";
+import { watchResource, type Feed } from "./resources/watch.ts";
 import { maxNameLength } from "./schemas.ts";
 import { markStale, stalenessOf } from "./staleness.ts";
 
@@ -58,6 +61,9 @@ export const defaultLimits: ServerLimits = {
 export interface ServerOptions {
   readonly addressing: Addressing;
   readonly routes: RoutesView;
+  readonly policies: Policies;
+  readonly tenants: Tenants;
+  readonly feed: Feed;
   readonly log: Logger;
   /** How callers are known. */
   readonly authentication: Authentication;
@@ -79,7 +85,19 @@ declare module "fastify" {
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { addressing, routes, log, authentication, leader, liveness, store, metrics } = options;
+  const {
+    addressing,
+    routes,
+    policies,
+    tenants,
+    feed,
+    log,
+    authentication,
+    leader,
+    liveness,
+    store,
+    metrics,
+  } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const { maxInFlight, maxBodyBytes, receiveTimeoutMs, requestTimeoutMs, passTimeoutMs } = limits;
   const staleness = stalenessOf(store, limits.storeSilentMs);
@@ -153,5 +171,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
   if (metrics !== undefined) {
     app.register(metricsResource, { metrics });
   }
+  app.register(policiesResource, { policies });
+  app.register(tenantsResource, { tenants });
+  app.register(watchResource, { feed });
   return app;
 }

@@ -1,14 +1,20 @@
 import { Command, Option } from "commander";
 
 import { addressCommands } from "./commands/address.ts";
+import { blackoutCommands } from "./commands/blackout.ts";
+import { blockCommands } from "./commands/block.ts";
 import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommands } from "./commands/config.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
+import { helpCommand } from "./commands/help.ts";
 import { hostCommands } from "./commands/host.ts";
-import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
+import { networkCommands } from "./commands/network.ts";
+import { policyCommands } from "./commands/policy.ts";
 import { routeCommands } from "./commands/routes.ts";
 import { simulateCommand, type RunSimulation } from "./commands/simulate.ts";
+import { statusCommands } from "./commands/status.ts";
+import { segmentCommands, tenantCommands } from "./commands/tenant.ts";
 import { topologyCommands } from "./commands/topology.ts";
 import { originalFormats, outputFormats } from "./output.ts";
 import { sessionOpener } from "./session.ts";
@@ -76,6 +82,7 @@ export function createProgram({
   const open = sessionOpener(terminal, signal);
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
+  statusCommands(program, open);
   certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);
@@ -84,8 +91,12 @@ export function createProgram({
   blockCommands(program, open);
   addressCommands(program, open);
   blackoutCommands(program, open);
+  tenantCommands(program, open);
+  segmentCommands(program, open);
+  policyCommands(program, open);
   configCommands(program, open);
-  completionCommand(program, terminal);
+  completionCommand(program, terminal, open);
+  helpCommand(program);
   showUsageAfterError(program);
   return program;
 }

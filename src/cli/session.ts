@@ -19,11 +19,18 @@ export interface Session {
 }
 
 /** Opens the session of a command that was called. */
-export type OpenSession = (command: Command) => Promise<Session>;
+export type OpenSession = (command: Command, limits?: SessionLimits) => Promise<Session>;
+
+/** How long a session may last altogether, when somebody waits for every moment of it. */
+export interface SessionLimits {
+  readonly patienceMs: number;
+}
 
 /** Reads the options that all commands share, wherever on the line they stand. */
-export function sessionOpener(terminal: Terminal, signal: AbortSignal): OpenSession {
-  return async (command) => {
+export function sessionOpener(terminal: Terminal, stop: AbortSignal): OpenSession {
+  return async (command, limits) => {
+    const signal =
+      limits === undefined ? stop : AbortSignal.any([stop, AbortSignal.timeout(limits.patienceMs)]);
     const settings = await clientSettings(command.optsWithGlobals<GlobalOptions>(), terminal);
     const { endpoint, credentials, format } = settings;
     const log = await openLog(settings, terminal);

@@ -61,7 +61,7 @@ const fallbacks: ReadonlyMap<ConfigKey, string> = new Map([
 ]);
 
 /** The variable of the environment for each key. Those of files say "client": `romana controller` has files of its own. */
-export const variables: Readonly<Record<ConfigKey, string>> = {
+const variables: Readonly<Record<ConfigKey, string>> = {
   RootURL: "ROMANA_URL",
   RootPort: "ROMANA_PORT",
   LogFile: "ROMANA_LOG_FILE",

@@ -5,6 +5,7 @@ import { formatEndpoint, type Endpoint, type HttpRequest } from "./http.ts";
 import { anything, nothing, text, type Shape } from "./shape.ts";
 import * as shapes from "./shapes.ts";
 import { Transport, type ExchangeNote } from "./transport.ts";
+import { watch, type WatchEvent, type WatchKind, type WatchOptions } from "./watch.ts";
 import type {
   AddressDocument,
   AddressRequestDocument,
@@ -37,6 +38,7 @@ const defaultDeadlines: ClientDeadlines = { requestMs: 30_000, passMs: 150_000 }
 export class RomanaClient {
   readonly #endpoint: Endpoint;
   readonly #transport: Transport;
+  readonly #signal: AbortSignal;
   readonly #deadlines: ClientDeadlines;
 
   constructor({
@@ -54,6 +56,7 @@ export class RomanaClient {
     readonly observe?: (note: ExchangeNote) => void;
   }) {
     this.#endpoint = endpoint;
+    this.#signal = signal;
     this.#transport = new Transport({ endpoint, credentials, signal, observe });
     this.#deadlines = deadlines;
   }
@@ -195,6 +198,16 @@ export class RomanaClient {
 
   removePolicy(id: string): Promise<null> {
     return this.#call("DELETE", `/policies/${encodeURIComponent(id)}`, nothing);
+  }
+
+  /**
+   * What is there of a kind, then its changes as they come, until the signal ends it (`watch.ts`). `host`: only what belongs to that host.
+   */
+  watch(
+    kind: WatchKind,
+    { host, notice = () => undefined }: WatchOptions = {},
+  ): AsyncGenerator<WatchEvent, never> {
+    return watch({ kind, host, notice, transport: this.#transport, signal: this.#signal });
   }
 
   async #call<T>(

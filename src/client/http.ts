@@ -16,6 +16,10 @@ export interface HttpRequest {
   readonly body?: unknown;
   /** The whole exchange may take this long. */
   readonly deadlineMs: number;
+  /** What the answer must be; JSON unless given. */
+  readonly accept?: string;
+  /** The connection may be silent this long; without, as long as the deadline lets it. */
+  readonly idleMs?: number;
   /** With what the client proves itself. A token goes over TLS, a unix socket and loopback, and nowhere else. */
   readonly credentials?: Credentials;
 }
@@ -81,7 +85,7 @@ export async function exchange(
 ): Promise<unknown> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
   try {
-    return readAnswer(endpoint, await send(endpoint, request, AbortSignal.any([signal, deadline])));
+    return readAnswer(endpoint, request, await send(endpoint, request, AbortSignal.any([signal, deadline])));
   } catch (error) {
     if (error instanceof NetworkError) {
       throw error;
@@ -91,17 +95,23 @@ export async function exchange(
   }
 }
 
-interface Answer {
+/** A response that was read to its end. */
+export interface Answer {
   readonly status: number;
   readonly text: string;
   readonly headers: { readonly location?: string; readonly retryAfterSeconds?: number };
 }
 
-async function send(
+async function send(endpoint: Endpoint, request: HttpRequest, signal: AbortSignal): Promise<Answer> {
+  return await readWhole(await connect(endpoint, request, signal));
+}
+
+/** Makes a request and answers the response as soon as its headers are there. The signal ends the response too. Rejects with what Node throws. */
+export async function connect(
   endpoint: Endpoint,
-  { method, path, body, credentials = {} }: HttpRequest,
+  { method, path, body, accept = "application/json", idleMs, credentials = {} }: HttpRequest,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<IncomingMessage> {
   const { token, ...certificates } = credentials;
   if (token !== undefined && !isPrivate(endpoint)) {
     throw new NetworkError(
@@ -119,7 +129,7 @@ async function send(
     signal,
     agent: false,
     headers: {
-      accept: "application/json",
+      accept,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       // Stated for a DELETE too: Node would send its body chunked, which some servers and proxies refuse.
       ...(payload === undefined
@@ -133,9 +143,17 @@ async function send(
   };
   // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
   const { request: httpRequest } = isSecure ? await import("node:https") : await import("node:http");
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    httpRequest(options, resolve).once("error", reject).end(payload);
+  return await new Promise<IncomingMessage>((resolve, reject) => {
+    const sent = httpRequest(options, resolve).once("error", reject);
+    if (idleMs !== undefined) {
+      sent.setTimeout(idleMs, () => sent.destroy(new Error(`nothing came for ${idleMs / 1000} s`)));
+    }
+    sent.end(payload);
   });
+}
+
+/** The rest of a response, as text. */
+export async function readWhole(response: IncomingMessage): Promise<Answer> {
   const chunks: Buffer[] = [];
   for await (const chunk of response) {
     chunks.push(chunk as Buffer);
@@ -160,13 +178,21 @@ function isPrivate(endpoint: Endpoint): boolean {
   );
 }
 
-function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
+/** The parsed body of a 2xx. Throws what `exchange` throws for any other answer. */
+export function readAnswer(
+  endpoint: Endpoint,
+  request: HttpRequest,
+  { status, text, headers }: Answer,
+): unknown {
   const body = parseJson(text);
   if (status >= 200 && status < 300 && body !== undefined) {
     return body.value;
   }
   if (status >= 400 || status === 307) {
-    throw refusal({ status, ...headers }, body?.value);
+    throw refusal({ status, ...headers }, body?.value, () => {
+      const asked = `${request.method} ${request.path}`;
+      return `${formatEndpoint(endpoint)} answers ${asked} with status ${status} and no reason: is it a Romana controller, and of the same version?`;
+    });
   }
   throw new NetworkError(
     "invalid",
@@ -185,14 +211,17 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
 }
 
 /** The error that a problem document stands for; without one, the status decides. */
-function refusal(details: { readonly status: number } & Answer["headers"], body: unknown): NetworkError {
+function refusal(
+  details: { readonly status: number } & Answer["headers"],
+  body: unknown,
+  withoutReason: () => string,
+): NetworkError {
   const { status } = details;
   const problem = (typeof body === "object" && body !== null ? body : {}) as Readonly<
     Record<string, unknown>
   >;
   const [, kind, code] = /^urn:romana:error:([a-z-]+):([A-Z_]+)$/.exec(String(problem["type"])) ?? [];
-  const message =
-    typeof problem["message"] === "string" ? problem["message"] : `the server answered ${status}`;
+  const message = typeof problem["message"] === "string" ? problem["message"] : withoutReason();
   return new NetworkError(
     isKind(kind) ? kind : kindOfStatus(status),
     code ?? "REQUEST_REFUSED",
@@ -221,7 +250,13 @@ function kindOfStatus(status: number): ErrorKind {
   return status >= 500 || status === 429 || status === 307 ? "transient" : "invalid";
 }
 
-function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, late: boolean): NetworkError {
+/** The error for a request that has no answer; `late`: its deadline has passed. */
+export function unanswered(
+  endpoint: Endpoint,
+  request: HttpRequest,
+  cause: unknown,
+  late: boolean,
+): NetworkError {
   const place = formatEndpoint(endpoint);
   if (late) {
     const seconds = request.deadlineMs / 1000;

@@ -20,23 +20,27 @@ export const hostList: Shape = fields({ hosts: list(host), revision: number });
 
 export const networks: Shape = list(fields({ id: text, cidr: text, revision: number }));
 
-export const blockList: Shape = fields({
+export const block: Shape = fields({
   revision: number,
-  blocks: list(
-    fields({
-      revision: number,
-      cidr: text,
-      tenant: text,
-      segment: text,
-      host: text,
-      allocated_ip_count: number,
-    }),
-  ),
+  cidr: text,
+  tenant: text,
+  segment: text,
+  host: text,
+  allocated_ip_count: number,
 });
 
-export const addresses: Shape = list(
-  fields({ name: text, address: text, host: text, tenant: text, segment: text, network: text }),
-);
+export const blockList: Shape = fields({ revision: number, blocks: list(block) });
+
+export const address: Shape = fields({
+  name: text,
+  address: text,
+  host: text,
+  tenant: text,
+  segment: text,
+  network: text,
+});
+
+export const addresses: Shape = list(address);
 
 export const blackouts: Shape = list(fields({ cidr: text }));
 
@@ -67,15 +71,15 @@ export const segments: Shape = list(
 
 const endpoints = optional(list(fields({})));
 
-export const policies: Shape = list(
-  fields({
-    id: text,
-    applied_to: endpoints,
-    peers: endpoints,
-    rules: endpoints,
-    ingress: optional(list(fields({ peers: endpoints, rules: endpoints }))),
-  }),
-);
+export const policy: Shape = fields({
+  id: text,
+  applied_to: endpoints,
+  peers: endpoints,
+  rules: endpoints,
+  ingress: optional(list(fields({ peers: endpoints, rules: endpoints }))),
+});
+
+export const policies: Shape = list(policy);
 
 export const leader: Shape = fields({
   id: text,
@@ -96,10 +100,18 @@ export const plan: Shape = fields({
   alarms,
 });
 
+export const route: Shape = fields({
+  routeTableId: text,
+  destination: text,
+  state: text,
+  target: text,
+  host: text,
+});
+
 export const routes: Shape = fields({
   granularity: text,
   tables: list(fields({ id: text, main: flag, routeCount: number, quota: number, owned: number })),
-  routes: list(fields({ routeTableId: text, destination: text, state: text, target: text, host: text })),
+  routes: list(route),
   skipped,
 });
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { NetworkError } from "../core/errors.ts";
 import type { Credentials } from "./credentials.ts";
+import { openStream, type StreamEvent } from "./event-stream.ts";
 import { exchange, formatEndpoint, parseEndpoint, type Endpoint, type HttpRequest } from "./http.ts";
 
 /** One exchange that ended, for a log. No header and no body is in it, so no secret either. */
@@ -22,6 +23,8 @@ export interface TransportParts {
   readonly observe: (note: ExchangeNote) => void;
 }
 
+type Call<T> = (endpoint: Endpoint, request: HttpRequest, signal: AbortSignal) => Promise<T>;
+
 /** The longest time that a read waits before it is tried again, and what it waits when the server does not say. */
 const longestWaitSeconds = 3;
 const usualWaitSeconds = 1;
@@ -40,7 +43,7 @@ export class Transport {
   /** Answers the parsed body of a 2xx; throws as `exchange` does, and `REDIRECT_REFUSED`. */
   async request(request: HttpRequest): Promise<unknown> {
     try {
-      return await this.#followed(request);
+      return await this.#followed(request, exchange);
     } catch (error) {
       const waitSeconds = waitBefore(request, error);
       if (waitSeconds === undefined) {
@@ -49,30 +52,35 @@ export class Transport {
       await delay(waitSeconds * 1000, undefined, { signal: this.#parts.signal }).catch(() =>
         this.#parts.signal.throwIfAborted(),
       );
-      return await this.#followed(request);
+      return await this.#followed(request, exchange);
     }
   }
 
-  async #followed(request: HttpRequest): Promise<unknown> {
+  /** Opens a stream of events; throws as `openStream` does, and `REDIRECT_REFUSED`. It is not tried again: whoever reads it does that. */
+  async stream(request: HttpRequest): Promise<AsyncIterable<StreamEvent>> {
+    return await this.#followed(request, openStream);
+  }
+
+  async #followed<T>(request: HttpRequest, call: Call<T>): Promise<T> {
     const { endpoint, credentials } = this.#parts;
     try {
-      return await this.#observed(endpoint, request);
+      return await this.#observed(endpoint, request, call);
     } catch (error) {
       const location = locationOf(error);
       if (location === undefined) {
         throw error;
       }
       const leader = leaderAt(location, endpoint, credentials, request, error);
-      return await this.#observed(leader.endpoint, { ...request, path: leader.path });
+      return await this.#observed(leader.endpoint, { ...request, path: leader.path }, call);
     }
   }
 
-  async #observed(endpoint: Endpoint, request: HttpRequest): Promise<unknown> {
+  async #observed<T>(endpoint: Endpoint, request: HttpRequest, call: Call<T>): Promise<T> {
     const { credentials, signal, observe } = this.#parts;
     const startMs = performance.now();
     let outcome = "ok";
     try {
-      return await exchange(endpoint, { ...request, credentials }, signal);
+      return await call(endpoint, { ...request, credentials }, signal);
     } catch (error) {
       outcome = error instanceof NetworkError ? error.code : "failed";
       throw error;

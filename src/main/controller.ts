@@ -99,6 +99,9 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     });
     const server = createServer({
       addressing: plane.addressing,
+      policies: plane.policies,
+      tenants: plane.tenants,
+      feed: plane.feed,
       routes: plane.routes,
       leader: { leader: () => plane.election.leader(), selfId: replica.id, anyAnswers: ec2 === undefined },
       liveness: plane,

@@ -3,11 +3,16 @@ import { SystemClock } from "../../src/adapters/system/system-clock.ts";
 import type { Authentication } from "../../src/api/authentication.ts";
 import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
+import { watchSources } from "../../src/api/watch-sources.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { PolicyService } from "../../src/services/policy-service.ts";
+import { ResourceFeed } from "../../src/services/resource-feed.ts";
+import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
+import { TenantService } from "../../src/services/tenant-service.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
@@ -60,6 +65,8 @@ export async function emptyServer(
   const common = { store, clock, log, prefix: "/romana" };
   const follower = await StoreFollower.open(common, never);
   const addressing = await AddressingService.open({ ...common, follower }, never);
+  const policies = new PolicyService({ follower, log, prefix: "/romana" });
+  const tenants = new TenantService({ follower, usage: addressing, log, prefix: "/romana" });
   follower.start();
   const routes = new FakeRoutes();
   const leader = new FakeLeader();
@@ -67,9 +74,22 @@ export async function emptyServer(
   const metrics = new Metrics("2.0.0");
   const contact = { silentMs: () => surroundings.silentMs };
   metrics.read({ addressing, routes, store: contact });
+  const feed = new ResourceFeed({
+    sources: watchSources(
+      addressing,
+      policies,
+      new RouteFeedSource({ status: () => routes.routes(), clock }),
+    ),
+    reached: (revision, signal) => follower.reached(revision, signal),
+    clock,
+    log,
+  });
   const app = createServer({
     addressing,
     routes,
+    policies,
+    tenants,
+    feed,
     log,
     limits,
     authentication: { tokens: [], requireAuth: false, clock, ...authentication },
@@ -78,7 +98,11 @@ export async function emptyServer(
     store: contact,
     metrics,
   });
-  return { app, addressing, routes, log, leader, surroundings, metrics };
+  app.addHook("onClose", async () => {
+    addressing.stop();
+    await follower.stop();
+  });
+  return { app, addressing, policies, tenants, feed, routes, log, leader, surroundings, metrics };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
 import { afterEach, describe, expect, it } from "vitest";
@@ -7,6 +8,7 @@ import { RomanaClient } from "../../src/client/client.ts";
 import { distrusted } from "../../src/client/distrusted.ts";
 import { parseEndpoint } from "../../src/client/http.ts";
 import { Transport, type ExchangeNote } from "../../src/client/transport.ts";
+import { Trial } from "../support/trial.ts";
 
 const closers: (() => Promise<unknown>)[] = [];
 const never = new AbortController().signal;
@@ -18,12 +20,17 @@ afterEach(async () => {
 });
 
 /** A server that remembers what it was asked, on one of the machine's own addresses. */
-async function serve(answer: RequestListener, address = "127.0.0.1") {
+async function serve(
+  answer: RequestListener,
+  address = "127.0.0.1",
+  tls?: { readonly cert: string; readonly key: string },
+) {
   const requests: Pick<IncomingMessage, "method" | "url" | "headers">[] = [];
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     requests.push(request);
     answer(request, response);
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   await new Promise<void>((resolve) => {
     server.listen(0, address, resolve);
   });
@@ -34,7 +41,10 @@ async function serve(answer: RequestListener, address = "127.0.0.1") {
         server.closeAllConnections();
       }),
   );
-  return { url: `http://${address}:${(server.address() as AddressInfo).port}`, requests };
+  return {
+    url: `http${tls === undefined ? "" : "s"}://${address}:${(server.address() as AddressInfo).port}`,
+    requests,
+  };
 }
 
 function pointTo(location: string): RequestListener {
@@ -119,6 +129,32 @@ describe("a follower that points to the leader", () => {
     await transportTo(follower.url)
       .transport.request({ ...request, body: 1 })
       .then((answer) => expect(answer).toBe(1));
+  });
+
+  it("is followed within TLS, and not out of it", async () => {
+    const trial = await Trial.create();
+    closers.push(() => trial.remove());
+    const [cert, key, ca] = await Promise.all(
+      ["server.crt", "server.key", "ca.crt"].map((name) => trial.read(name)),
+    );
+    const tls = { cert: cert ?? "", key: key ?? "" };
+    const secure = await serve(done, "127.0.0.1", tls);
+    const plain = await serve(done);
+    const ask = async (location: string): Promise<unknown> => {
+      const follower = await serve(pointTo(`${location}/plan`), "127.0.0.1", tls);
+      const transport = new Transport({
+        endpoint: parseEndpoint(follower.url, 9600),
+        credentials: { ca: ca ?? "", token: "secret" },
+        signal: never,
+        observe: () => undefined,
+      });
+      return await transport.request({ method: "POST", path: "/plan", body: 1, deadlineMs: 5000 });
+    };
+
+    expect(await ask(secure.url)).toBe(1);
+    expect(secure.requests).toMatchObject([{ headers: { authorization: "Bearer secret" } }]);
+    await expect(ask(plain.url)).rejects.toMatchObject({ code: "REDIRECT_REFUSED" });
+    expect(plain.requests).toEqual([]);
   });
 
   it.for(["/plan", "ftp://127.0.0.1/plan", "nonsense"])("is not followed to %s", async (location) => {

@@ -1,7 +1,7 @@
 import { NetworkError } from "../../core/errors.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
-import type { Addressing } from "../control-plane.ts";
+import type { Addressing, AddressState } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
 import { addressBody, addressQuery, Done } from "../schemas.ts";
 import { AddressList, GivenAddress } from "./addresses.schemas.ts";
@@ -78,17 +78,7 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
 
   const list = { schema: { summary: "The addresses in use", tags, response: { 200: AddressList } } };
   app.get("/addresses", list, (_request, reply) =>
-    answer(
-      reply,
-      byAddress(addressing.addresses()).map(({ name, address, host, tenant, segment, network }) => ({
-        name,
-        address,
-        host,
-        tenant,
-        segment,
-        network,
-      })),
-    ),
+    answer(reply, byAddress(addressing.addresses()).map(shownAddress)),
   );
 
   done();
@@ -101,6 +91,11 @@ function hostIn(body: unknown): string | undefined {
 
 function nameIn(query: unknown): string {
   return (query as { readonly addressName: string }).addressName;
+}
+
+/** The fields in their order. */
+export function shownAddress({ name, address, host, tenant, segment, network }: AddressState): AddressState {
+  return { name, address, host, tenant, segment, network };
 }
 
 /** In the order of the addresses, so that a restart does not change the answer. */
