@@ -60,6 +60,14 @@ export const controllerOptions = {
     parse: wholeNumber(1, 10_000),
     help: "HTTP requests worked on at once; those beyond it are answered 429.",
   }),
+  maxStreams: withDefault({
+    name: "max-watch-streams",
+    section: GENERAL,
+    placeholder: "N",
+    default: "6000",
+    parse: wholeNumber(1, 100_000),
+    help: "Streams of `/watch/…` that may be open at once; those beyond it are answered 429.",
+  }),
   topology: optional({
     name: "topology",
     section: GENERAL,

@@ -42,6 +42,7 @@ export type ControllerConfig = Pick<
   | "store"
   | "listen"
   | "maxInFlight"
+  | "maxStreams"
   | "topology"
   | "serviceRange"
   | "dryRun"
@@ -103,6 +104,7 @@ function assemble(values: ControllerValues): ControllerConfig {
     store: values.store,
     listen: values.listen,
     maxInFlight: values.maxInFlight,
+    maxStreams: values.maxStreams,
     topology: values.topology,
     serviceRange: values.serviceRange,
     intervalMs: values.interval,

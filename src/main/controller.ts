@@ -59,6 +59,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         config,
         initialTopology,
         isOwn: isOwnAddress,
+        maxStreams: config.maxStreams,
         version: readVersion(),
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",

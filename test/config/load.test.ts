@@ -50,6 +50,7 @@ describe("loadControllerConfig", () => {
       store: { kind: "sqlite", file: "/var/lib/romana/romana.db" },
       listen: { kind: "tcp", host: "127.0.0.1", port: 9600 },
       maxInFlight: 128,
+      maxStreams: 6000,
       topology: undefined,
       serviceRange: undefined,
       intervalMs: 30_000,
@@ -144,6 +145,7 @@ describe("loadControllerConfig", () => {
       store: "memory",
       listen: "unix:/run/romana.sock",
       "max-in-flight": "64",
+      "max-watch-streams": "500",
       topology: "builtin:kubeadm",
       "service-range": "10.96.0.0/12",
       interval: "0s",
@@ -200,6 +202,7 @@ describe("loadControllerConfig", () => {
       store: { kind: "memory" },
       listen: { kind: "unix", path: "/run/romana.sock" },
       maxInFlight: 64,
+      maxStreams: 500,
       topology: { kind: "builtin", name: "kubeadm" },
       serviceRange: "10.96.0.0/12",
       intervalMs: 0,
@@ -377,6 +380,7 @@ describe("loadControllerConfig", () => {
     ["ec2Timeout", ["99ms", "6m"]],
     ["dryRun", ["yes", "1"]],
     ["maxInFlight", ["0", "10001"]],
+    ["maxStreams", ["0", "100001"]],
   ] as const)("refuses for %s: %j", ([name, texts]) => {
     const accepted = texts.filter((text) => problems({ flags: { [name]: text } }).length === 0);
 
