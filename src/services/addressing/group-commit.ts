@@ -8,7 +8,7 @@ import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
 import { planGroup, type Group, type Member } from "./plan-group.ts";
 import type { TransactionContext } from "./transaction.ts";
-import { WaitingLine, type Waiting, type WaitingRelease } from "./waiting.ts";
+import { WaitingLine, type Waiting, type WaitingAllocation, type WaitingRelease } from "./waiting.ts";
 
 /** Counts since the start. */
 export interface AddressingCounters {
@@ -110,7 +110,10 @@ export class GroupCommit {
       revision: cache.revision,
       id: nextId(),
     };
-    const group = planGroup(context, this.#line, limits, random);
+    const group = planGroup(context, this.#line, limits, {
+      random,
+      refuse: (waiting, error) => this.#refuse(waiting, error),
+    });
     if (group.transaction !== undefined) {
       await this.#send(context, group, group.transaction);
     }
@@ -162,10 +165,47 @@ export class GroupCommit {
           member.waiting.resolve();
           break;
         case "refusal":
-          member.waiting.reject(member.error);
+          this.#refuse(member.waiting, member.error);
           break;
       }
     }
+  }
+
+  #refuse(waiting: WaitingAllocation | WaitingRelease, error: unknown): void {
+    if (waiting.kind === "release" && error instanceof NetworkError && error.code === "ADDRESS_NOT_FOUND") {
+      void this.#confirmAbsent(waiting, error);
+    } else {
+      waiting.reject(error);
+    }
+  }
+
+  /**
+   * Whoever releases a name that another replica gave out a moment ago must not be told that there is none: he would forget it, and nobody would release it. Asks the store, and plans
+   * again when it has the name. Never rejects.
+   */
+  async #confirmAbsent(waiting: WaitingRelease, error: NetworkError): Promise<void> {
+    const { keys, committer } = this.#options;
+    if (/\p{Surrogate}/u.test(waiting.nameOrIp)) {
+      // No key can have this name.
+      waiting.reject(error);
+      return;
+    }
+    try {
+      const entry = await committer.get(keys.address(waiting.nameOrIp));
+      if (entry !== undefined) {
+        await committer.reached(entry.modRevision);
+      }
+      waiting.attempts += 1;
+      if (entry === undefined || waiting.attempts >= MAX_ATTEMPTS) {
+        waiting.reject(error);
+        return;
+      }
+    } catch (failure) {
+      waiting.reject(failure);
+      return;
+    }
+    this.#line.putBack([waiting]);
+    this.#start();
   }
 
   #planAgain(members: readonly Member[], transaction: Transaction, failed: readonly Compare[]): void {
@@ -197,11 +237,19 @@ export class GroupCommit {
     const needsWait = failed.some((item) => "key" in item && item.modRevision === 0);
     this.#line.putBack(needsWait ? atOnce : inOrder(members, [...behind, ...atOnce]));
     if (needsWait && behind.length > 0) {
-      void this.#options.committer.caughtUp(transaction, failed).then(() => {
-        this.#line.putBack(behind);
-        this.#start();
-      });
+      void this.#putBackLater(behind, transaction, failed);
     }
+  }
+
+  /** What lost to a deletion has its turn once the cache knows of that; the others do not wait for it. Never rejects. */
+  async #putBackLater(
+    behind: readonly Waiting[],
+    transaction: Transaction,
+    failed: readonly Compare[],
+  ): Promise<void> {
+    await this.#options.committer.caughtUp(transaction, failed);
+    this.#line.putBack(behind);
+    this.#start();
   }
 
   /** The outcome is unknown, and the transaction may still be taken: what the names' keys hold now decides the answers, and nothing is sent again. */

@@ -47,6 +47,13 @@ export interface Group {
   readonly alone: WaitingRelease | undefined;
 }
 
+/** What planning needs beside the state. `refuse` answers whoever was refused. */
+export interface GroupHelpers {
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly refuse: (waiting: WaitingAllocation | WaitingRelease, error: unknown) => void;
+}
+
 /**
  * Takes allocations and releases from the head of the line, in order, as many as fit one transaction. Each is planned on the state as those before it leave it (`applyTentatively`), so a group has
  * exactly the outcome of one after the other, also for several in one block; then all is taken back, and the state is what the store has. It is one synchronous step: nobody sees the state in
@@ -56,7 +63,7 @@ export function planGroup(
   context: TransactionContext,
   line: WaitingLine,
   limits: StoreLimits,
-  random: () => number,
+  { random, refuse }: GroupHelpers,
 ): Group {
   const draft = createDraft(context);
   const members: Member[] = [];
@@ -85,7 +92,7 @@ export function planGroup(
         members.push(member);
       } catch (error) {
         if (undo.length === 0) {
-          waiting.reject(error);
+          refuse(waiting, error);
         } else {
           members.push({ kind: "refusal", waiting, error });
         }
