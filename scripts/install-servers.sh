@@ -1,11 +1,9 @@
 #!/bin/sh
-# Installs what the integration tests talk to: moto (an EC2 API) in a virtual environment outside the checkout, and, as root on Debian, the tools for
-# namespaces. What cannot be installed is said in one line; the tests that need it are then skipped, or fail where CI=true.
+# Installs what the integration tests talk to: moto (an EC2 API) and schemathesis (requests made from the description of an API), each in a virtual
+# environment outside the checkout, and, as root on Debian, the tools for namespaces. What cannot be installed is said in one line; the tests that need it are then skipped, or fail where CI=true.
 set -eu
 
-version=5.2.5
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/romana
-venv=$cache/venv-moto-$version
 
 missing=
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
@@ -27,13 +25,20 @@ if command -v flock >/dev/null 2>&1; then
   exec 9>"$cache/lock"
   flock 9
 fi
-if [ ! -f "$venv/.complete" ]; then
+
+# install_python NAME VERSION EXTRAS WHAT: a package of PyPI in an environment of its own.
+install_python() {
+  venv=$cache/venv-$1-$2
+  [ ! -f "$venv/.complete" ] || return 0
   rm -rf "$venv"
   if python3 -m venv "$venv" >&2 &&
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "moto[server,ec2,iam,sts]==$version" >&2; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$1$3==$2" >&2; then
     touch "$venv/.complete"
   else
     rm -rf "$venv"
-    echo "cannot install moto $version into $venv: the tests against an EC2 API will not run" >&2
+    echo "cannot install $1 $2 into $venv: $4 will not run" >&2
   fi
-fi
+}
+
+install_python moto 5.2.5 "[server,ec2,iam,sts]" "the tests against an EC2 API"
+install_python schemathesis 4.32.5 "" "the tests of the REST API by its description"

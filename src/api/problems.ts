@@ -33,8 +33,11 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 
 /** Codes whose status is not that of their kind: what HTTP itself has a word for. */
 const statusOfCode: Readonly<Record<string, number>> = {
+  NOT_LEADER: 307,
   REQUEST_CROSS_SITE: 403,
+  REQUEST_HEAD_TOO_LARGE: 431,
   REQUEST_NOT_ACCEPTABLE: 406,
+  REQUEST_SLOW: 408,
   REQUEST_TOO_LARGE: 413,
   REQUEST_URI_TOO_LONG: 414,
   REQUEST_TYPE_UNSUPPORTED: 415,
@@ -55,10 +58,13 @@ const textOfCode: Readonly<Record<string, string>> = {
 };
 
 const titles: Readonly<Record<number, string>> = {
+  307: "Temporary Redirect",
   400: "Bad Request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
   406: "Not Acceptable",
+  408: "Request Timeout",
   409: "Conflict",
   410: "Gone",
   413: "Content Too Large",
@@ -66,6 +72,7 @@ const titles: Readonly<Record<number, string>> = {
   415: "Unsupported Media Type",
   422: "Unprocessable Content",
   429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
 };

@@ -39,40 +39,59 @@ const port = z
   .pipe(z.int().min(0).max(65_535));
 
 /** `POST /hosts`. */
-export const hostBody = z.object({
-  name: z
-    .string()
-    .max(maxNameLength, `a name has at most ${maxNameLength} characters`)
-    .nullish()
-    .transform((text) => text ?? undefined),
-  ip: optionalText,
-  agent_port: port.nullish(),
-  tags: labels.nullish(),
-});
+export const hostBody = z
+  .object({
+    name: z
+      .string()
+      .max(maxNameLength, `a name has at most ${maxNameLength} characters`)
+      .nullish()
+      .transform((text) => text ?? undefined),
+    ip: optionalText,
+    agent_port: port.nullish(),
+    tags: labels.nullish(),
+  })
+  .meta({ examples: [{ ip: "192.168.0.11", name: "node-3", tags: { zone: "a" } }] });
 
 /** `PUT /hosts/{name}/labels`: the whole set. */
 export const labelsBody = z.object({ labels });
 
 /** `POST /address`. `address` asks for exactly that one. */
-export const addressBody = z.object({
-  name: optionalText,
-  host: optionalText,
-  tenant: optionalText,
-  segment: optionalText,
-  address: optionalText,
-});
+export const addressBody = z
+  .object({
+    name: optionalText,
+    host: optionalText,
+    tenant: optionalText,
+    segment: optionalText,
+    address: optionalText,
+  })
+  .meta({ examples: [{ name: "web-1.shop", host: "node-1", tenant: "shop", segment: "web" }] });
+
+/** A text that is read as an IPv4 network; what is wrong with it is said by `parseCidr`. */
+const cidr = z.string().meta({ description: "An IPv4 network, a.b.c.d/length", examples: ["10.0.0.240/28"] });
 
 /** `POST /networks/{name}/blackouts`. */
-export const blackoutBody = z.object({ cidr: z.string() });
+export const blackoutBody = z.object({ cidr });
 
-/** A path with a name in it. */
-export const nameParams = z.object({ name: z.string() });
+/** A path with a name in it. The example is what `examples` of other schemas refer to. */
+const namedBy = (text: string, example: string) =>
+  z.object({ name: z.string().meta({ description: text, examples: [example] }) });
+
+/** `/hosts/{name}`. */
+export const hostParams = namedBy("Name of the host", "node-1");
+
+/** `/networks/{name}`. */
+export const networkParams = namedBy("Name of the network", "prod");
 
 /** `DELETE /address`; a missing name is an unknown one, as the original answers. */
-export const addressQuery = z.object({ addressName: z.string().default("") });
+export const addressQuery = z.object({
+  addressName: z
+    .string()
+    .default("")
+    .meta({ description: "A name, or an IP address", examples: ["web-1.shop"] }),
+});
 
 /** `DELETE /networks/{name}/blackouts`. */
-export const blackoutQuery = z.object({ cidr: z.string() });
+export const blackoutQuery = z.object({ cidr });
 
 /** `GET /hosts`; `full=true` adds what the original's list does not have. */
 export const hostsQuery = z.object({ full: z.enum(["true", "false"]).default("false") });

@@ -1,19 +1,24 @@
 import { fastify, type FastifyInstance } from "fastify";
 import { validatorCompiler } from "fastify-type-provider-zod";
 
-import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
+import { closeInOrder, refuseConnection } from "./connections.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
+import { sendToLeader } from "./leadership.ts";
+import { meterRequests, type RequestMetrics } from "./metering.ts";
 import { describeRoutes, openapiResource } from "./openapi.ts";
+import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
+import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
+import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
 import { policiesResource, type Policies } from "./resources/policies.ts";
 import { routesResource } from "./resources/routes.ts";
@@ -21,6 +26,7 @@ import { tenantsResource, type Tenants } from "./resources/tenants.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { watchResource, type Feed } from "./resources/watch.ts";
 import { maxNameLength } from "./schemas.ts";
+import { markStale, stalenessOf } from "./staleness.ts";
 
 /** What a client can make the server spend. */
 export interface ServerLimits {
@@ -28,18 +34,24 @@ export interface ServerLimits {
   readonly maxInFlight: number;
   /** Bytes of a request's body; a topology of 5,000 hosts takes about 1 MB. */
   readonly maxBodyBytes: number;
+  /** Time for a request to arrive whole; then its connection is ended with 408. Node looks every 30 s at most. */
+  readonly receiveTimeoutMs: number;
   /** After this a request is answered 503 and its work is told to stop. */
   readonly requestTimeoutMs: number;
   /** The same for requests that wait for a pass over the cloud. */
   readonly passTimeoutMs: number;
+  /** A store that is silent for longer makes reads stale and refuses writes. */
+  readonly storeSilentMs: number;
 }
 
 /** Limits for one controller of up to 5,000 nodes. */
 export const defaultLimits: ServerLimits = {
   maxInFlight: 128,
   maxBodyBytes: 16 * 1024 * 1024,
+  receiveTimeoutMs: 30_000,
   requestTimeoutMs: 10_000,
   passTimeoutMs: 120_000,
+  storeSilentMs: 7_000,
 };
 
 /** What the server serves. */
@@ -51,6 +63,12 @@ export interface ServerOptions {
   readonly feed: Feed;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
+  /** Absent where one controller runs alone: it answers everything. */
+  readonly leader?: LeaderSource | undefined;
+  readonly liveness?: Liveness | undefined;
+  readonly store?: StoreContact | undefined;
+  /** Absent: requests are not counted and there is no /metrics. */
+  readonly metrics?: RequestMetrics | undefined;
 }
 
 declare module "fastify" {
@@ -61,22 +79,24 @@ declare module "fastify" {
 }
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
-export function createServer({
-  addressing,
-  routes,
-  policies,
-  tenants,
-  feed,
-  log,
-  limits = {},
-}: ServerOptions): FastifyInstance {
-  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { addressing, routes, policies, tenants, feed, log, leader, liveness, store, metrics } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const { maxInFlight, maxBodyBytes, receiveTimeoutMs, requestTimeoutMs, passTimeoutMs } = limits;
+  const staleness = stalenessOf(store, limits.storeSilentMs);
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
     // Time to receive a whole request: Node ends a connection that dribbles.
-    requestTimeout: 30_000,
+    requestTimeout: receiveTimeoutMs,
+    http: {
+      // Node swaps the two when that of the headers, 60 s, is the longer one.
+      headersTimeout: receiveTimeoutMs,
+      connectionsCheckingInterval: Math.min(30_000, receiveTimeoutMs),
+    },
     forceCloseConnections: "idle",
+    return503OnClosing: false,
+    clientErrorHandler: refuseConnection,
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: maxNameLength },
     frameworkErrors: (error, request, reply) => {
@@ -84,14 +104,9 @@ export function createServer({
     },
   }).withTypeProvider<RequestTypes>();
 
+  meterRequests(app, metrics);
   // What waits for a pass does not hold up the end of the process; the rest is answered first.
-  const closing = new AbortController();
-  app.addHook("preClose", (done) => {
-    closing.abort(
-      new NetworkError("transient", "SERVER_CLOSING", "the controller is stopping: ask again when it runs"),
-    );
-    done();
-  });
+  const closing = closeInOrder(app);
 
   const endpoints: string[] = [];
   app.decorate("endpoints", endpoints);
@@ -99,7 +114,7 @@ export function createServer({
     const { method, url, config } = route;
     route.handler =
       config?.slow === true || config?.stream === true
-        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing.signal)
+        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing)
         : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
@@ -116,6 +131,8 @@ export function createServer({
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));
   app.addHook("onRequest", requireAcceptable);
+  app.addHook("preHandler", markStale(staleness));
+  app.addHook("preHandler", sendToLeader(leader));
   app.addHook("onResponse", (request, reply, done) => {
     log.debug(
       {
@@ -137,7 +154,11 @@ export function createServer({
   app.register(networksResource, { addressing });
   app.register(addressesResource, { addressing });
   app.register(routesResource, { routes });
-  app.register(livenessResource, { routes });
+  app.register(livenessResource, { routes, liveness, leader, staleness });
+  app.register(leaderResource, { leader });
+  if (metrics !== undefined) {
+    app.register(metricsResource, { metrics });
+  }
   app.register(policiesResource, { policies });
   app.register(tenantsResource, { tenants });
   app.register(watchResource, { feed });

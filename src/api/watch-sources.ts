@@ -5,7 +5,7 @@ import type { FeedSource } from "../services/watch-channel.ts";
 import type { AddressState, BlockState, HostState } from "./control-plane.ts";
 import { shownAddress } from "./resources/addresses.ts";
 import { fullHost } from "./resources/hosts.ts";
-import { originalBlock } from "./resources/networks.ts";
+import { originalBlock } from "./resources/original-block.ts";
 
 /** What the streams ask of addressing. */
 export interface WatchedAddressing {

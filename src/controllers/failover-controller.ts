@@ -4,6 +4,7 @@ import { planFailover } from "../core/routing/failover.ts";
 import type { DesiredRoute, RouteAlarm, RouteOperation } from "../core/routing/route-plan.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
 import type { HealthSource } from "./health-source.ts";
 import type { RouteExecutor } from "./route-executor.ts";
@@ -24,6 +25,7 @@ export interface FailoverControllerOptions {
   readonly dryRun: boolean;
   /** Aborted when nothing may be written any more. */
   readonly signal: AbortSignal;
+  readonly meter?: Meter | undefined;
 }
 
 /** A failover that was carried out. Times are monotonic milliseconds. */
@@ -108,6 +110,7 @@ export class FailoverController {
     this.#records.push(record);
     this.#records.splice(0, this.#records.length - REMEMBERED);
     const durationMs = Math.round(record.movedAt - verdictAt);
+    this.#options.meter?.failover({ ...record, seconds: durationMs / 1000 });
     log.warn({ ...record, durationMs }, "a node is down, its routes moved");
   }
 

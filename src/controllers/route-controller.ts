@@ -17,6 +17,7 @@ import type { PassView, PlanView } from "../core/views/route-views.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
 import type { FailoverController } from "./failover-controller.ts";
 import type { HealthSource } from "./health-source.ts";
@@ -29,6 +30,9 @@ import type { SourceDestChecks } from "./source-dest-checks.ts";
 const FIRST_MEASURE_MS = 3000;
 /** How long a pass goes on writing before another look; a large cluster's first routes take minutes at EC2's rate. */
 const MAX_WRITING_MS = 30_000;
+
+/** A pass that takes so long will not end: each of its calls has a time limit, and its writes half a minute. */
+const STUCK_MINUTES = 10;
 
 export interface RouteControllerOptions {
   readonly state: RouteState;
@@ -49,6 +53,7 @@ export interface RouteControllerOptions {
   readonly ignore: readonly Cidr[];
   readonly intervalMs: number;
   readonly dryRun: boolean;
+  readonly meter?: Meter | undefined;
 }
 
 interface PassMode {
@@ -109,6 +114,12 @@ export class RouteController {
     return this.#lastPass;
   }
 
+  /** What has stopped and will not go on by itself, one phrase each. */
+  stuck(): readonly string[] {
+    const minutes = Math.floor(this.#loop.lateMs / 60_000);
+    return minutes < STUCK_MINUTES ? [] : [`no pass over the cloud has ended for ${minutes} min`];
+  }
+
   /** Scheduled passes in a row that failed. */
   get failures(): number {
     return this.#loop.failures;
@@ -158,6 +169,7 @@ export class RouteController {
       const durationMs = Math.round(this.#options.clock.monotonic() - started);
       const message = error instanceof Error ? error.message : String(error);
       this.#lastPass = { startedAt, durationMs, outcome: "failed", operations: 0, failed: 0, error: message };
+      this.#options.meter?.pass("failed", durationMs / 1000);
       throw error;
     }
     return this.#wantsNext;
@@ -217,6 +229,7 @@ export class RouteController {
     const durationMs = Math.round(clock.monotonic() - started);
     const startedAt = new Date(readAt).toISOString();
     this.#lastPass = { startedAt, durationMs, outcome: "ok", operations: done, failed };
+    this.#options.meter?.pass("ok", durationMs / 1000);
     if (done + failed > 0) {
       log.info({ durationMs, done, failed, routes: plan.desired.length }, "a pass changed the cloud");
     }

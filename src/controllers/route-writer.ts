@@ -2,6 +2,7 @@ import { TokenBucket, type TokenBucketOptions } from "../core/cloud/token-bucket
 import { NetworkError } from "../core/errors.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Admit, Cloud, CloudAction, RouteWrite } from "../ports/cloud.ts";
+import type { Meter } from "../ports/meter.ts";
 
 /** What became of one write. `superseded`: a later decision about the same route took its place before it was sent. */
 export type WriteResult =
@@ -18,6 +19,7 @@ export interface RouteWriterOptions {
   readonly concurrency: number;
   /** Called before every attempt; throws when we may not write any more (we no longer lead, we shut down). */
   readonly mayWrite: () => void;
+  readonly meter?: Meter | undefined;
 }
 
 interface Job {
@@ -38,6 +40,8 @@ const URGENT_FACTOR = 3;
 const REMEMBERED_DECISIONS = 1000;
 /** Routes and interfaces that are remembered at least, so that forgetting costs nothing where there is little to forget. */
 const REMEMBERED_AT_LEAST = 1000;
+
+const actions = { create: "CreateRoute", replace: "ReplaceRoute", delete: "DeleteRoute" } as const;
 
 const SUPERSEDED = new NetworkError(
   "conflict",
@@ -72,14 +76,16 @@ export class RouteWriter {
 
   /** Writes one route. `epoch` orders decisions: a write of an older one than was already asked for about the same route is superseded. Never rejects. */
   write(write: RouteWrite, urgent: boolean, epoch: number, signal: AbortSignal): Promise<WriteResult> {
-    return this.#submit(`${write.routeTableId} ${write.destination}`, urgent, epoch, signal, (admit, abort) =>
+    const key = `${write.routeTableId} ${write.destination}`;
+    return this.#submit(key, actions[write.kind], urgent, epoch, signal, (admit, abort) =>
       this.#options.cloud.writeRoute(write, admit, abort),
     );
   }
 
   /** Turns an interface's Source/Dest check off. Never rejects. */
   disableSourceDestCheck(interfaceId: string, epoch: number, signal: AbortSignal): Promise<WriteResult> {
-    return this.#submit(interfaceId, false, epoch, signal, (admit, abort) =>
+    const action = "ModifyNetworkInterfaceAttribute";
+    return this.#submit(interfaceId, action, false, epoch, signal, (admit, abort) =>
       this.#options.cloud.disableSourceDestCheck(interfaceId, admit, abort),
     );
   }
@@ -102,14 +108,19 @@ export class RouteWriter {
 
   #submit(
     key: string,
+    action: CloudAction,
     urgent: boolean,
     epoch: number,
     signal: AbortSignal,
     perform: Job["perform"],
   ): Promise<WriteResult> {
     const { promise, resolve } = Promise.withResolvers<WriteResult>();
+    const settle = (result: WriteResult): void => {
+      this.#options.meter?.write(action, result.kind);
+      resolve(result);
+    };
     if ((this.#latest.get(key) ?? -1) > epoch) {
-      resolve({ kind: "superseded" });
+      settle({ kind: "superseded" });
       return promise;
     }
     this.#latest.set(key, epoch);
@@ -121,7 +132,7 @@ export class RouteWriter {
         queue.splice(index, 1).forEach((job) => job.settle({ kind: "superseded" }));
       }
     }
-    (urgent ? this.#urgent : this.#bulk).push({ key, epoch, urgent, perform, signal, settle: resolve });
+    (urgent ? this.#urgent : this.#bulk).push({ key, epoch, urgent, perform, signal, settle });
     this.#pump();
     return promise;
   }

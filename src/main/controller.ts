@@ -16,6 +16,7 @@ import { builtinTopology } from "../core/topology/builtin.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
@@ -49,6 +50,8 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
             config.probe.kind === "tcp" ? { kind: "tcp", port: config.probe.port } : { kind: "icmp" },
           );
     closers.push(() => prober?.close());
+    const metrics = new Metrics(readVersion());
+    metrics.readProcess();
     const plane = await createControlPlane(
       {
         clock,
@@ -63,16 +66,20 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         version: readVersion(),
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",
+        meter: metrics,
       },
       signal,
     );
     closers.push(() => plane.stop());
+    metrics.read({ addressing: plane.addressing, routes: plane.routes });
     const server = createServer({
       addressing: plane.addressing,
       policies: plane.policies,
       tenants: plane.tenants,
       feed: plane.feed,
       routes: plane.routes,
+      metrics,
+      liveness: plane,
       log: log.child({ component: "api" }),
       limits: { maxInFlight: config.maxInFlight },
     });

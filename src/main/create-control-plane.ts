@@ -18,6 +18,7 @@ import type { TableSelector } from "../core/routing/select-tables.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { Meter } from "../ports/meter.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
@@ -67,6 +68,8 @@ export interface ControlPlaneParts {
   readonly storeName: string;
   /** Watch streams that may be open at once; see `ResourceFeed`. */
   readonly maxStreams?: number;
+  /** Counts what the controllers do. */
+  readonly meter?: Meter | undefined;
 }
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -80,6 +83,8 @@ export interface ControlPlane {
   readonly controller: RouteController | undefined;
   readonly state: RouteState | undefined;
   readonly monitor: HealthMonitor | undefined;
+  /** What has stopped and will not go on by itself, one phrase each; empty while all is well. */
+  stuck(): readonly string[];
   start(): void;
   stop(): Promise<void>;
 }
@@ -136,6 +141,7 @@ export async function createControlPlane(
       controller: undefined,
       state: undefined,
       monitor: undefined,
+      stuck: () => [],
       start: () => undefined,
       stop: async () => {
         addressing.stop();
@@ -166,8 +172,9 @@ export async function createControlPlane(
     },
     concurrency: config.ec2.concurrency,
     mayWrite: () => stopping.signal.throwIfAborted(),
+    meter: parts.meter,
   });
-  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun };
+  const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun, meter: parts.meter };
   const executor = new RouteExecutor({ ...shared, writer });
   const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });
   const controller = new RouteController({
@@ -191,6 +198,7 @@ export async function createControlPlane(
     intervalMs: config.intervalMs,
   });
   async function onVerdict(verdict: HealthVerdict): Promise<void> {
+    parts.meter?.verdict(verdict.kind);
     if (verdict.kind === "down") {
       await failover.failOver(verdict.host, verdict.answered);
     }
@@ -217,6 +225,7 @@ export async function createControlPlane(
     controller,
     state,
     monitor,
+    stuck: () => controller.stuck(),
     start: () => {
       monitor?.start();
       controller.start();

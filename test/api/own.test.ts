@@ -254,5 +254,10 @@ it("is alive while it is not ready, and says what it waits for", async () => {
 
   expect([alive.statusCode, alive.body]).toEqual([200, '{"status":"ok"}']);
   expect(ready.statusCode).toBe(503);
-  expect(ready.json()).toEqual({ ready: false, reasons: ["the store does not answer"] });
+  expect(ready.json()).toEqual({
+    ready: false,
+    reasons: ["the store does not answer"],
+    stale: false,
+    leader: true,
+  });
 });

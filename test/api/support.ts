@@ -1,8 +1,10 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { watchSources } from "../../src/api/watch-sources.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
+import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
@@ -10,6 +12,7 @@ import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { TenantService } from "../../src/services/tenant-service.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -35,6 +38,21 @@ export class MemoryLogger implements Logger {
 
 const never = new AbortController().signal;
 
+/** A replica that leads until a test says otherwise. */
+export class FakeLeader implements LeaderSource {
+  readonly selfId = "replica-1";
+  current: LeaderView | undefined = {
+    id: "replica-1",
+    url: "http://127.0.0.1:9600",
+    epoch: 7,
+    since: Date.UTC(2026, 10, 2, 9),
+  };
+
+  leader(): LeaderView | undefined {
+    return this.current;
+  }
+}
+
 /** A server on an empty memory store, with its parts at hand. */
 export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const clock = new SystemClock();
@@ -57,12 +75,29 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
     clock,
     log,
   });
-  const app = createServer({ addressing, routes, policies, tenants, feed, log, limits });
+  const leader = new FakeLeader();
+  const surroundings = { stuck: [] as string[], silentMs: 0 };
+  const metrics = new Metrics("2.0.0");
+  const contact = { silentMs: () => surroundings.silentMs };
+  metrics.read({ addressing, routes, store: contact });
+  const app = createServer({
+    addressing,
+    routes,
+    policies,
+    tenants,
+    feed,
+    log,
+    limits,
+    leader,
+    liveness: { stuck: () => surroundings.stuck },
+    store: contact,
+    metrics,
+  });
   app.addHook("onClose", async () => {
     addressing.stop();
     await follower.stop();
   });
-  return { app, addressing, policies, tenants, feed, routes, log };
+  return { app, addressing, policies, tenants, feed, routes, log, leader, surroundings, metrics };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

@@ -154,6 +154,8 @@ describe("a stream", () => {
       network: "n",
       group: "g",
       target,
+      actual: target,
+      owned: true,
       host: "h",
       state: "active",
     });

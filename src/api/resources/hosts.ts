@@ -3,8 +3,10 @@ import { parseIpv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, HostState } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
-import { Done, hostBody, hostsQuery, labelsBody, nameParams } from "../schemas.ts";
+import { Done, hostBody, hostsQuery, labelsBody, hostParams } from "../schemas.ts";
 import { FullHost, HostList } from "./hosts.schemas.ts";
+import { BlockList } from "./networks.schemas.ts";
+import { originalBlock } from "./original-block.ts";
 
 const noun = ["hosts"];
 
@@ -49,21 +51,11 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
   app.get(
     "/hosts/:name",
     {
-      schema: { summary: "One host", tags: noun, params: nameParams, response: { 200: FullHost } },
+      schema: { summary: "One host", tags: noun, params: hostParams, response: { 200: FullHost } },
       config: { resourceType: "host" },
     },
     (request, reply) => {
-      const { name } = request.params;
-      const host = addressing.hosts().hosts.find((candidate) => candidate.name === name);
-      if (host === undefined) {
-        throw new NetworkError(
-          "not-found",
-          "HOST_NOT_FOUND",
-          `no host is called "${name}": GET /hosts lists those that are known`,
-          { host: name },
-        );
-      }
-      return answer(reply, fullHost(host));
+      return answer(reply, fullHost(hostNamed(addressing, request.params.name)));
     },
   );
 
@@ -73,7 +65,7 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
       schema: {
         summary: "Remove a host and all that it holds",
         tags: noun,
-        params: nameParams,
+        params: hostParams,
         response: { 200: Done },
       },
       config: { resourceType: "host" },
@@ -87,7 +79,7 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
       schema: {
         summary: "Set all labels of a host",
         tags: noun,
-        params: nameParams,
+        params: hostParams,
         body: labelsBody,
         response: { 200: Done },
       },
@@ -97,8 +89,40 @@ export const hostsResource: Resource<{ addressing: Addressing }> = (app, { addre
       answerNull(reply, addressing.setLabels(request.params.name, request.body.labels, request.deadline)),
   );
 
+  app.get(
+    "/hosts/:name/blocks",
+    {
+      schema: {
+        summary: "The blocks of one host",
+        tags: noun,
+        params: hostParams,
+        response: { 200: BlockList },
+      },
+      config: { resourceType: "host" },
+    },
+    (request, reply) => {
+      const { name } = hostNamed(addressing, request.params.name);
+      const { revision, blocks } = addressing.blocks() ?? { revision: 0, blocks: [] };
+      const own = blocks.filter(({ host }) => host === name);
+      return answer(reply, { revision, blocks: own.map(originalBlock) });
+    },
+  );
+
   done();
 };
+
+function hostNamed(addressing: Addressing, name: string): HostState {
+  const host = addressing.hosts().hosts.find((candidate) => candidate.name === name);
+  if (host === undefined) {
+    throw new NetworkError(
+      "not-found",
+      "HOST_NOT_FOUND",
+      `no host is called "${name}": GET /hosts lists those that are known`,
+      { host: name },
+    );
+  }
+  return host;
+}
 
 /** The original's fields and order, with the tags that it left out, and whether the host has a place. */
 function originalHost(host: HostState) {

@@ -1,10 +1,11 @@
 import { NetworkError } from "../../core/errors.ts";
 import { parseCidr } from "../../core/net/cidr.ts";
 import { answer, answerNull } from "../answers.ts";
-import type { Addressing, BlockState } from "../control-plane.ts";
+import type { Addressing } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
-import { blackoutBody, blackoutQuery, Done, nameParams } from "../schemas.ts";
+import { blackoutBody, blackoutQuery, Done, networkParams } from "../schemas.ts";
 import { BlackoutList, BlockList, NetworkList } from "./networks.schemas.ts";
+import { originalBlock } from "./original-block.ts";
 
 const tags = ["networks"];
 
@@ -36,7 +37,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "The blocks of one network",
         tags,
-        params: nameParams,
+        params: networkParams,
         response: { 200: BlockList },
       },
       config: { original: true, resourceType: "network" },
@@ -61,7 +62,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "The blackouts of a network",
         tags,
-        params: nameParams,
+        params: networkParams,
         response: { 200: BlackoutList },
       },
       config: { resourceType: "network" },
@@ -79,7 +80,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "Keep a range free of addresses",
         tags,
-        params: nameParams,
+        params: networkParams,
         body: blackoutBody,
         response: { 200: Done },
       },
@@ -98,7 +99,7 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
       schema: {
         summary: "Give a range back",
         tags,
-        params: nameParams,
+        params: networkParams,
         querystring: blackoutQuery,
         response: { 200: Done },
       },
@@ -113,15 +114,3 @@ export const networksResource: Resource<{ addressing: Addressing }> = (app, { ad
 
   done();
 };
-
-/** The original's fields in the original's order. */
-export function originalBlock(block: BlockState) {
-  return {
-    revision: block.revision,
-    cidr: block.cidr,
-    tenant: block.tenant,
-    segment: block.segment,
-    host: block.host,
-    allocated_ip_count: block.allocated_ip_count,
-  };
-}

@@ -21,7 +21,9 @@ export interface Policies {
 }
 
 const tags = ["policies"];
-const idParams = z.object({ id: z.string() });
+const idParams = z.object({
+  id: z.string().meta({ description: "Id or name of the policy", examples: ["web"] }),
+});
 
 /** `/policies` of the original. */
 export const policiesResource: Resource<{ policies: Policies }> = (app, { policies }, done) => {

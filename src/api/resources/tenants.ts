@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { SegmentView, TenantView } from "../../services/tenant-service.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Resource } from "../resource.ts";
-import { Done, nameParams } from "../schemas.ts";
+import { Done } from "../schemas.ts";
 import { nameBody, SegmentList, SegmentObject, TenantList, TenantObject } from "./tenants.schemas.ts";
 
 /** What the API asks of the part that keeps tenants. Failures are `NetworkError`s. */
@@ -19,7 +19,12 @@ export interface Tenants {
 }
 
 const tags = ["tenants"];
-const segmentParams = z.object({ name: z.string(), segment: z.string() });
+const tenantParams = z.object({
+  name: z.string().meta({ description: "Name of the tenant", examples: ["shop"] }),
+});
+const segmentParams = tenantParams.extend({
+  segment: z.string().meta({ description: "Name of the segment", examples: ["web"] }),
+});
 
 /** `/tenants` and their segments. */
 export const tenantsResource: Resource<{ tenants: Tenants }> = (app, { tenants }, done) => {
@@ -44,7 +49,7 @@ export const tenantsResource: Resource<{ tenants: Tenants }> = (app, { tenants }
   app.get(
     "/tenants/:name",
     {
-      schema: { summary: "One tenant", tags, params: nameParams, response: { 200: TenantObject } },
+      schema: { summary: "One tenant", tags, params: tenantParams, response: { 200: TenantObject } },
       config: tenant,
     },
     (request, reply) => answer(reply, tenants.tenant(request.params.name)),
@@ -53,7 +58,7 @@ export const tenantsResource: Resource<{ tenants: Tenants }> = (app, { tenants }
   app.delete(
     "/tenants/:name",
     {
-      schema: { summary: "Take back a tenant", tags, params: nameParams, response: { 200: Done } },
+      schema: { summary: "Take back a tenant", tags, params: tenantParams, response: { 200: Done } },
       config: { ...tenant, failures: [409] },
     },
     (request, reply) => answerNull(reply, tenants.deleteTenant(request.params.name, request.deadline)),
@@ -65,7 +70,7 @@ export const tenantsResource: Resource<{ tenants: Tenants }> = (app, { tenants }
       schema: {
         summary: "The segments of a tenant",
         tags,
-        params: nameParams,
+        params: tenantParams,
         response: { 200: SegmentList },
       },
       config: tenant,
@@ -79,7 +84,7 @@ export const tenantsResource: Resource<{ tenants: Tenants }> = (app, { tenants }
       schema: {
         summary: "Declare a segment",
         tags,
-        params: nameParams,
+        params: tenantParams,
         body: nameBody,
         response: { 200: Done },
       },
