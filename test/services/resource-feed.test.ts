@@ -467,3 +467,57 @@ it("brings a reader to what a list shows, wherever it is cut off and wherever it
     { numRuns: 60 },
   );
 });
+
+it("brings a reader of one host to what that host holds, wherever it is cut off", async () => {
+  const step = fc.record({
+    do: fc.constantFrom("allocate", "release", "cut"),
+    name: fc.nat(7),
+    host: fc.constantFrom("h1", "h2"),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+      const { feed, addressing, follower } = await openReplica(createStore());
+      await addressing.updateTopology(twoZones, signal);
+      await addressing.addHost(hostIn("a", "h1", 1), signal);
+      await addressing.addHost(hostIn("a", "h2", 2), signal);
+      const state = new Map<unknown, unknown>();
+      let last = 0;
+      let sink = await watching(feed, { kind: "blocks", after: 0, host: "h1" });
+      const take = (): void => {
+        for (const { id, event, data } of sink.events) {
+          if (event === "put") {
+            state.set(data["cidr"], data["allocated_ip_count"]);
+          } else if (event === "delete") {
+            state.delete(data["cidr"]);
+          }
+          last = id ?? last;
+        }
+      };
+
+      for (const { do: what, name, host } of steps) {
+        if (what === "cut") {
+          take();
+          sink.destroy();
+          sink = await watching(feed, { kind: "blocks", after: last, host: "h1" });
+        } else {
+          // A name that is taken or unknown changes nothing.
+          await Promise.allSettled([
+            what === "allocate"
+              ? addressing.allocate({ name: `${name}`, host, tenant: `t${name % 3}`, segment: "s" }, signal)
+              : addressing.release(`${name}`, signal),
+          ]);
+        }
+      }
+      take();
+
+      const own = (addressing.blocks()?.blocks ?? []).filter(({ host }) => host === "h1");
+      expect(Object.fromEntries(state)).toEqual(
+        Object.fromEntries(own.map(({ cidr, allocated_ip_count: used }) => [cidr, used])),
+      );
+      feed.close();
+      addressing.stop();
+      await follower.stop();
+    }),
+    { numRuns: 60 },
+  );
+});
