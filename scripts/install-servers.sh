@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the integration tests talk to: moto (an EC2 API) and schemathesis (requests made from the description of an API), each in a virtual
-# environment outside the checkout, and, as root on Debian, the tools for namespaces. What cannot be installed is said in one line; the tests that need it are then skipped, or fail where CI=true.
+# environment outside the checkout, and, as root on Debian, etcd, a clock that can be set for one process (libfaketime), and the tools for namespaces.
+# What cannot be installed is said in one line; the tests that need it are then skipped, or fail where CI=true.
 set -eu
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/romana
@@ -8,6 +9,9 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/romana
 missing=
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
+command -v etcdctl >/dev/null 2>&1 || missing="$missing etcd-client"
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -31,8 +31,8 @@ import type { RoutesView } from "../services/route-views.ts";
 import { StoreFollower } from "../services/store-follower.ts";
 import { TenantService } from "../services/tenant-service.ts";
 
-/** Root of all keys in the store. */
-const PREFIX = "/romana";
+/** Root of all keys in the store, unless the parts name another one. */
+const DEFAULT_PREFIX = "/romana";
 
 /** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
 export type ControlPlaneConfig = Pick<
@@ -70,6 +70,8 @@ export interface ControlPlaneParts {
   readonly maxStreams?: number;
   /** Counts what the controllers do. */
   readonly meter?: Meter | undefined;
+  /** Root of all keys in the store (`/romana`). */
+  readonly prefix?: string;
 }
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -97,12 +99,12 @@ export async function createControlPlane(
   parts: ControlPlaneParts,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
-  const { clock, log, store, cloud, config } = parts;
-  await prepareStore(store, PREFIX, signal);
-  const follower = await StoreFollower.open({ store, clock, log, prefix: PREFIX }, signal);
-  const addressing = await AddressingService.open({ store, follower, clock, log, prefix: PREFIX }, signal);
-  const policies = new PolicyService({ follower, log, prefix: PREFIX });
-  const tenants = new TenantService({ follower, usage: addressing, log, prefix: PREFIX });
+  const { clock, log, store, cloud, config, prefix = DEFAULT_PREFIX } = parts;
+  await prepareStore(store, prefix, signal);
+  const follower = await StoreFollower.open({ store, clock, log, prefix }, signal);
+  const addressing = await AddressingService.open({ store, follower, clock, log, prefix }, signal);
+  const policies = new PolicyService({ follower, log, prefix });
+  const tenants = new TenantService({ follower, usage: addressing, log, prefix });
   follower.start();
   const feedOn = (routes: RoutesView): ResourceFeed =>
     new ResourceFeed({
@@ -150,7 +152,7 @@ export async function createControlPlane(
     };
   }
 
-  const journal = await RouteJournal.open(store, PREFIX, signal);
+  const journal = await RouteJournal.open(store, prefix, signal);
   const hosts = new HostController({
     registry: addressing,
     clock,
