@@ -88,6 +88,14 @@ export const controllerOptions = {
     parse: duration(1000, MINUTE_MS),
     help: "How long a leader that fell silent is waited for before another one is elected. A leader that cannot renew its lease in nine tenths of it writes no routes any more.",
   }),
+  maxStreams: withDefault({
+    name: "max-watch-streams",
+    section: GENERAL,
+    placeholder: "N",
+    default: "6000",
+    parse: wholeNumber(1, 100_000),
+    help: "Streams of `/watch/…` that may be open at once; those beyond it are answered 429.",
+  }),
   topology: optional({
     name: "topology",
     section: GENERAL,

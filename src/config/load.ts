@@ -63,6 +63,7 @@ export type ControllerConfig = Pick<
   | "maxInFlight"
   | "replicaId"
   | "advertiseUrl"
+  | "maxStreams"
   | "topology"
   | "serviceRange"
   | "dryRun"
@@ -131,6 +132,7 @@ function assemble(values: ControllerValues): ControllerConfig {
     replicaId: values.replicaId,
     advertiseUrl: values.advertiseUrl,
     leaderTtlMs: values.leaderTtl,
+    maxStreams: values.maxStreams,
     topology: values.topology,
     serviceRange: values.serviceRange,
     intervalMs: values.interval,

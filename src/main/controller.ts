@@ -84,6 +84,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : config.store.kind,
         meter: metrics,
+        maxStreams: config.maxStreams,
       },
       signal,
     );

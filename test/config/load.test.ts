@@ -53,6 +53,7 @@ describe("loadControllerConfig", () => {
       replicaId: undefined,
       advertiseUrl: undefined,
       leaderTtlMs: 5000,
+      maxStreams: 6000,
       topology: undefined,
       serviceRange: undefined,
       intervalMs: 30_000,
@@ -157,6 +158,7 @@ describe("loadControllerConfig", () => {
       "replica-id": "romana-1",
       "advertise-url": "https://10.0.0.5:9600",
       "leader-ttl": "10s",
+      "max-watch-streams": "500",
       topology: "builtin:kubeadm",
       "service-range": "10.96.0.0/12",
       interval: "0s",
@@ -226,6 +228,7 @@ describe("loadControllerConfig", () => {
       replicaId: "romana-1",
       advertiseUrl: "https://10.0.0.5:9600",
       leaderTtlMs: 10_000,
+      maxStreams: 500,
       topology: { kind: "builtin", name: "kubeadm" },
       serviceRange: "10.96.0.0/12",
       intervalMs: 0,
@@ -463,6 +466,7 @@ describe("loadControllerConfig", () => {
     ["ec2Timeout", ["99ms", "6m"]],
     ["dryRun", ["yes", "1"]],
     ["maxInFlight", ["0", "10001"]],
+    ["maxStreams", ["0", "100001"]],
   ] as const)("refuses for %s: %j", ([name, texts]) => {
     const accepted = texts.filter((text) => problems({ flags: { [name]: text } }).length === 0);
 

@@ -24,4 +24,4 @@ export const SegmentObject = z
 export const SegmentList = z.array(SegmentObject);
 
 /** `POST /tenants` and `POST /tenants/{name}/segments`. */
-export const nameBody = z.object({ name: z.string() });
+export const nameBody = z.object({ name: z.string() }).meta({ examples: [{ name: "shop" }] });
