@@ -13,6 +13,7 @@ import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { networksResource } from "./resources/networks.ts";
 import { livenessResource, routesResource } from "./resources/routes.ts";
+import { stateResource, type StateTransfer } from "./resources/state.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { maxNameLength } from "./schemas.ts";
 
@@ -40,6 +41,8 @@ export const defaultLimits: ServerLimits = {
 export interface ServerOptions {
   readonly addressing: Addressing;
   readonly routes: RoutesView;
+  /** Absent: nothing can be exported or imported. */
+  readonly state?: StateTransfer | undefined;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
 }
@@ -52,6 +55,10 @@ declare module "fastify" {
     readonly resourceType?: "host" | "network" | "address";
     /** Waits for a pass over the cloud, so it has `passTimeoutMs`. */
     readonly slow?: true;
+    /** Who may call it; absent: a reader what is read, an administrator what is changed. */
+    readonly access?: "open" | "reader" | "agent" | "admin";
+    /** Only the leader can answer. */
+    readonly leader?: true;
     /** Answered however many requests are in flight. */
     readonly unlimited?: true;
   }
@@ -62,7 +69,13 @@ declare module "fastify" {
 }
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
-export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
+export function createServer({
+  addressing,
+  routes,
+  state,
+  log,
+  limits = {},
+}: ServerOptions): FastifyInstance {
   const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
   const app = fastify({
     logger: false,
@@ -99,6 +112,8 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   });
 
   app.setValidatorCompiler(validatorCompiler);
+  // The schemas of answers describe them and no more: what is sent was rendered by `answer`.
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
   app.setErrorHandler((error, request, reply) => failWith(log, error, request, reply));
   app.setNotFoundHandler(notFound);
   readBodies(app);
@@ -126,5 +141,8 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
   app.register(addressesResource, { addressing });
   app.register(routesResource, { routes });
   app.register(livenessResource, { routes });
+  if (state !== undefined) {
+    app.register(stateResource, { state });
+  }
   return app;
 }

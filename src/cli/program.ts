@@ -7,6 +7,7 @@ import { hostCommands } from "./commands/host.ts";
 import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
 import { routeCommands } from "./commands/routes.ts";
 import { simulateCommand, type RunSimulation } from "./commands/simulate.ts";
+import { stateCommands } from "./commands/state.ts";
 import { topologyCommands } from "./commands/topology.ts";
 import { originalFormats, outputFormats } from "./output.ts";
 import { sessionOpener } from "./session.ts";
@@ -66,6 +67,7 @@ export function createProgram({
   blockCommands(program, open);
   addressCommands(program, open);
   blackoutCommands(program, open);
+  stateCommands(program, open);
   completionCommand(program, terminal);
   showUsageAfterError(program);
   return program;

@@ -1,4 +1,5 @@
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
+import type { ImportReport } from "../core/views/state-views.ts";
 import { exchange, type Endpoint, type HttpRequest } from "./http.ts";
 import type {
   AddressDocument,
@@ -135,6 +136,18 @@ export class RomanaClient {
 
   status(): Promise<StatusView> {
     return this.#call("GET", "/status");
+  }
+
+  /** The whole state, as `GET /export` gives it. */
+  exportState(): Promise<object> {
+    return this.#call("GET", "/export", undefined, this.#deadlines.passMs);
+  }
+
+  importState(
+    document: unknown,
+    { repair, dryRun }: { readonly repair: boolean; readonly dryRun: boolean },
+  ): Promise<ImportReport> {
+    return this.#call("POST", `/import?repair=${repair}&dry_run=${dryRun}`, document, this.#deadlines.passMs);
   }
 
   async #call<T>(

@@ -4,6 +4,9 @@ import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { StateService } from "../../src/services/state-service.ts";
+import { FakeStateKeeper } from "../services/fake-state-keeper.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -36,8 +39,10 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const store = new MemoryStore({ clock });
   const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
   const routes = new FakeRoutes();
-  const app = createServer({ addressing, routes, log, limits });
-  return { app, addressing, routes, log };
+  const keeper = new FakeStateKeeper();
+  const state = new StateService({ keeper, clock: new FakeClock(), log });
+  const app = createServer({ addressing, routes, state, log, limits });
+  return { app, addressing, routes, keeper, log };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

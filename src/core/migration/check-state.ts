@@ -1,7 +1,7 @@
 import { NetworkError } from "../errors.ts";
 import { buildState } from "../ipam/commit.ts";
 import { importedRecords, type ImportedState } from "../ipam/imported-state.ts";
-import { createState, poolAt, type IpamState } from "../ipam/state.ts";
+import { createState, poolAt, type IpamState, type LeafState } from "../ipam/state.ts";
 import { containsCidr, formatCidr, overlaps } from "../net/cidr.ts";
 import { formatIpv4 } from "../net/ipv4.ts";
 import { refuse, type Findings } from "../topology/document-reader.ts";
@@ -39,12 +39,17 @@ function checkHosts(findings: Findings, { hosts }: ImportedState, outline: IpamS
     const place = `hosts[${index}]`;
     once(`host ${name}`, place);
     once(`sequence ${sequence} of hosts`, place);
+    const leaves = new Map<number, LeafState | undefined>();
     for (const [position, { network, cidr }] of groups.entries()) {
       const at = `${place}.groups[${position}]`;
       const pool = outline.networksByName
         .get(network)
         ?.pools.find((candidate) => candidate.group.cidr === cidr);
       once(`host ${name} in network "${network}"`, at);
+      if (pool !== undefined && leaves.has(pool.leaf.entry) && leaves.get(pool.leaf.entry) !== pool.leaf) {
+        refuse(findings, at, `host ${name} stands in another group of the same topology`);
+      }
+      leaves.set(pool?.leaf.entry ?? -1, pool?.leaf);
       if (pool?.group.kind !== "group") {
         refuse(findings, at, `${cidr} is no group of network "${network}" that takes hosts`);
       }
@@ -71,6 +76,9 @@ function checkBlocks(
     const pool = network === undefined ? undefined : poolAt(network, first);
     once(`block ${cidr}`, place);
     once(`sequence ${sequence} of blocks`, place);
+    if (sequence === 0) {
+      refuse(findings, `${place}.sequence`, "sequences begin at 1");
+    }
     if (network === undefined || pool === undefined || network.network.blockMask !== masks[index]) {
       const mask = network === undefined ? "" : `, whose blocks are /${network.network.blockMask}`;
       refuse(findings, place, `${cidr} is no block of network "${name}"${mask}`);

@@ -1,7 +1,7 @@
 import { NetworkError } from "../errors.ts";
 import type { ImportedAddress, ImportedState } from "../ipam/imported-state.ts";
 import type { BlackoutRecord, BlockRecord, HostRecord, RevisionBase } from "../ipam/records.ts";
-import { parseCidr, rangeOf, type Cidr } from "../net/cidr.ts";
+import { compareCidr, parseCidr, rangeOf, type Cidr } from "../net/cidr.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../net/ipv4.ts";
 import {
   isObject,
@@ -204,9 +204,9 @@ function readBlackouts(findings: Findings, item: JsonObject, place: string): Bla
   const at = `${place}.cidrs`;
   return {
     network: readText(findings, item["network"], `${place}.network`),
-    cidrs: readTexts(findings, item["cidrs"], at).map((text, index) =>
-      readCidr(findings, text, `${at}[${index}]`),
-    ),
+    cidrs: readTexts(findings, item["cidrs"], at)
+      .map((text, index) => readCidr(findings, text, `${at}[${index}]`))
+      .toSorted(compareCidr),
   };
 }
 

@@ -84,6 +84,18 @@ export function* writeStateDocument({
   yield "}\n";
 }
 
+/** The text of a document that was parsed, the same as `writeStateDocument` gave. */
+export function* formatStateDocument(document: object): Generator<string, void, undefined> {
+  const entries = Object.entries(document) as [string, unknown][];
+  yield JSON.stringify(Object.fromEntries(entries.filter(([, value]) => !Array.isArray(value)))).slice(0, -1);
+  for (const [key, value] of entries) {
+    if (Array.isArray(value)) {
+      yield* list(key, value as readonly unknown[], (item) => item);
+    }
+  }
+  yield "}\n";
+}
+
 function* list<T>(
   key: string,
   items: readonly T[],
