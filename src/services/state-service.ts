@@ -125,18 +125,22 @@ export class StateService {
   ): Promise<void> {
     // The caller's signal may be what ended the import.
     const toTheEnd = new AbortController().signal;
+    const failures: unknown[] = [];
     for (const { list, before } of lists.toReversed()) {
       try {
         await list.replace(before, toTheEnd);
       } catch (error) {
-        throw new NetworkError(
-          "transient",
-          "IMPORT_INCOMPLETE",
-          "the import failed after tenants or policies were replaced, and those before could not be put back; no network, host or address was changed: import again, or set tenants and policies anew",
-          {},
-          new AggregateError([failure, error]),
-        );
+        failures.push(error);
       }
+    }
+    if (failures.length > 0) {
+      throw new NetworkError(
+        "transient",
+        "IMPORT_INCOMPLETE",
+        "the import failed after tenants or policies were replaced, and those before could not be put back; no network, host or address was changed: import again, or set tenants and policies anew",
+        {},
+        new AggregateError([failure, ...failures]),
+      );
     }
   }
 
