@@ -10,6 +10,7 @@ import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import { addressesResource } from "./resources/addresses.ts";
+import { explainResource, type Explainer } from "./resources/explain.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { networksResource } from "./resources/networks.ts";
 import { livenessResource, routesResource } from "./resources/routes.ts";
@@ -43,6 +44,8 @@ export interface ServerOptions {
   readonly routes: RoutesView;
   /** Absent: nothing can be exported or imported. */
   readonly state?: StateTransfer | undefined;
+  /** Absent: nothing is explained. */
+  readonly explain?: Explainer | undefined;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
 }
@@ -73,6 +76,7 @@ export function createServer({
   addressing,
   routes,
   state,
+  explain,
   log,
   limits = {},
 }: ServerOptions): FastifyInstance {
@@ -143,6 +147,9 @@ export function createServer({
   app.register(livenessResource, { routes });
   if (state !== undefined) {
     app.register(stateResource, { state });
+  }
+  if (explain !== undefined) {
+    app.register(explainResource, { explain });
   }
   return app;
 }

@@ -3,6 +3,7 @@ import { Command, Option } from "commander";
 import { addressCommands } from "./commands/address.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
+import { explainCommands } from "./commands/explain.ts";
 import { hostCommands } from "./commands/host.ts";
 import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
 import { routeCommands } from "./commands/routes.ts";
@@ -68,6 +69,7 @@ export function createProgram({
   addressCommands(program, open);
   blackoutCommands(program, open);
   stateCommands(program, open);
+  explainCommands(program, open);
   completionCommand(program, terminal);
   showUsageAfterError(program);
   return program;

@@ -1,3 +1,4 @@
+import type { IpExplanation, RouteExplanation } from "../core/views/explain-views.ts";
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
 import type { ImportReport } from "../core/views/state-views.ts";
 import { exchange, type Endpoint, type HttpRequest } from "./http.ts";
@@ -136,6 +137,14 @@ export class RomanaClient {
 
   status(): Promise<StatusView> {
     return this.#call("GET", "/status");
+  }
+
+  explainIp(address: string): Promise<IpExplanation> {
+    return this.#call("GET", `/explain/ip/${encodeURIComponent(address)}`);
+  }
+
+  explainRoute(cidr: string): Promise<RouteExplanation> {
+    return this.#call("GET", `/explain/route?cidr=${encodeURIComponent(cidr)}`);
   }
 
   /** The whole state, as `GET /export` gives it. */

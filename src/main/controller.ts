@@ -69,6 +69,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     const server = createServer({
       addressing: plane.addressing,
       routes: plane.routes,
+      explain: plane.explain,
       log: log.child({ component: "api" }),
       limits: { maxInFlight: config.maxInFlight },
     });

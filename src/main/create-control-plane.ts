@@ -1,4 +1,5 @@
 import type { ControllerConfig } from "../config/load.ts";
+import { Explainer } from "../controllers/explainer.ts";
 import { FailoverController } from "../controllers/failover-controller.ts";
 import { HealthMonitor } from "../controllers/health-monitor.ts";
 import { NO_PROBES } from "../controllers/health-source.ts";
@@ -64,6 +65,7 @@ export interface ControlPlaneParts {
 export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly routes: RoutesView;
+  readonly explain: Explainer;
   /** Absent without a cloud, like `state`. */
   readonly controller: RouteController | undefined;
   readonly state: RouteState | undefined;
@@ -100,6 +102,7 @@ export async function createControlPlane(
     return {
       addressing,
       routes: new NoRoutes(facts, clock),
+      explain: new Explainer({ addressing }),
       controller: undefined,
       state: undefined,
       monitor: undefined,
@@ -174,6 +177,7 @@ export async function createControlPlane(
       clock,
       facts: { ...facts, refusedHosts: () => hosts.refused() },
     }),
+    explain: new Explainer({ addressing, routes: { state, health, journal, clock } }),
     controller,
     state,
     monitor,

@@ -1,6 +1,7 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
+import { Explainer } from "../../src/controllers/explainer.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
@@ -41,7 +42,8 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const routes = new FakeRoutes();
   const keeper = new FakeStateKeeper();
   const state = new StateService({ keeper, clock: new FakeClock(), log });
-  const app = createServer({ addressing, routes, state, log, limits });
+  const explain = new Explainer({ addressing });
+  const app = createServer({ addressing, routes, state, explain, log, limits });
   return { app, addressing, routes, keeper, log };
 }
 
