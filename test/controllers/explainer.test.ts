@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SeededRandom } from "../../src/adapters/simulation/seeded-random.ts";
-import { SimulatedCluster } from "../../src/adapters/simulation/simulated-cluster.ts";
+import { CLUSTER_NAME, NODE_TAG, SimulatedCluster } from "../../src/adapters/simulation/simulated-cluster.ts";
 import { VirtualClock } from "../../src/adapters/simulation/virtual-clock.ts";
 import { ExplainedIp, ExplainedRoute } from "../../src/api/resources/explain.schemas.ts";
 import { loadControllerConfig } from "../../src/config/load.ts";
@@ -29,8 +29,8 @@ async function steadyRegion({ nodes = 12, seed = 3 } = {}) {
   const config = loadControllerConfig({
     flags: {
       cloud: "aws",
-      cluster: "simulated",
-      hostTag: ["kubernetes.io/cluster/simulated=owned"],
+      cluster: CLUSTER_NAME,
+      hostTag: [`${NODE_TAG.key}=${NODE_TAG.value}`],
       region: "us-west-2",
     },
     environment: {},
@@ -42,7 +42,7 @@ async function steadyRegion({ nodes = 12, seed = 3 } = {}) {
       store: new MemoryStore({ clock }),
       cloud: cluster.cloud,
       prober: cluster.prober,
-      config: { ...config, hostTags: [] },
+      config,
       version: "test",
       cloudName: "simulation",
       storeName: "memory",
@@ -261,7 +261,7 @@ describe("an explanation of a route on a simulated region", () => {
     await plane.stop();
   });
 
-  it("shows a write that fails, with its next try, and a route of somebody else", async () => {
+  it("shows a write that fails, with its next try", async () => {
     const { plane, cluster, clock } = await steadyRegion();
     const routes = plane.routes.routes();
     const cidr = parseCidr(routes.routes[0]?.destination ?? "");
@@ -282,6 +282,32 @@ describe("an explanation of a route on a simulated region", () => {
     expect(failed?.failure?.attempts).toBeGreaterThan(0);
     expect(notes[0]).toContain(`${first?.id}: the last write failed`);
     expect(tables.find(({ routeTableId }) => routeTableId === second?.id)?.sync).toBe("in-sync");
+    await plane.stop();
+  });
+
+  it("shows a route that somebody else wrote, and that packets take it", async () => {
+    const { plane, cluster, clock } = await steadyRegion();
+    const theirs = parseCidr("100.127.255.0/24");
+    const ours = new Set([...cluster.nodes.values()].map(({ card }) => card.id));
+    const [stranger = ""] = [...cluster.region.interfaces.keys()].filter((id) => !ours.has(id));
+    const [{ id: tableId } = { id: "" }] = plane.routes.routes().tables;
+    cluster.region.createRoute(tableId, theirs, { kind: "interface", id: stranger });
+    await clock.runFor(60_000);
+
+    const route = plane.explain.explainRoute(theirs);
+    const ip = plane.explain.explainIp(parseIpv4("100.127.255.9"));
+    const shown = route.tables.find(({ routeTableId }) => routeTableId === tableId);
+    const step = ip.routes.find(({ routeTableId }) => routeTableId === tableId);
+
+    expect([route.kind, shown?.ownership, shown?.target]).toEqual(["unwanted", "foreign", stranger]);
+    expect(shown?.skipped).toMatch(/^foreign: /);
+    expect(route.notes[0]).toContain("somebody else's route stands there");
+    expect([step?.destination, step?.ownership, step?.gateway?.host, step?.standIn]).toEqual([
+      theirs,
+      "foreign",
+      "",
+      "",
+    ]);
     await plane.stop();
   });
 });
