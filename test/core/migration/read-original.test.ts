@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 
 import { describe, expect, it } from "vitest";
 
@@ -562,4 +562,22 @@ it("carves the same ranges as the original for its own built-in shape", () => {
   );
 
   expect(carved.root.children.map(({ cidr }) => cidr)).toEqual((root.groups ?? []).map(({ cidr }) => cidr));
+});
+
+it("has a row in docs/operations/migrate.md for every finding, with its severity, and no other", () => {
+  const page = readFileSync("docs/operations/migrate.md", "utf8");
+  const rows = [...page.matchAll(/^\| `([a-z-]+)` \| (unsound|note) \|/gm)].map(
+    ([, code, kind]) => `${code} ${kind}`,
+  );
+  const sources = globSync("src/core/migration/*.ts").map((file) => readFileSync(file, "utf8"));
+  const given = sources.flatMap((text) =>
+    [...text.matchAll(/findings\.(unsound|note)\(\s*"([a-z-]+)"/g)].map(
+      ([, kind, code]) => `${code} ${kind}`,
+    ),
+  );
+
+  expect(rows.toSorted((a, b) => (a < b ? -1 : 1))).toEqual(
+    [...new Set(given)].toSorted((a, b) => (a < b ? -1 : 1)),
+  );
+  expect(rows.length).toBeGreaterThan(25);
 });
