@@ -70,6 +70,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       addressing: plane.addressing,
       routes: plane.routes,
       explain: plane.explain,
+      state: plane.transfer,
       log: log.child({ component: "api" }),
       limits: { maxInFlight: config.maxInFlight },
     });

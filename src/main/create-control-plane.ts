@@ -21,8 +21,11 @@ import type { Logger } from "../ports/logger.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
+import { prepareStore } from "../services/addressing/schema.ts";
 import { RouteJournal } from "../services/route-journal.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { StateService } from "../services/state-service.ts";
+import { StoreFollower } from "../services/store-follower.ts";
 
 /** Root of all keys in the store. */
 const PREFIX = "/romana";
@@ -66,6 +69,7 @@ export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly routes: RoutesView;
   readonly explain: Explainer;
+  readonly transfer: StateService;
   /** Absent without a cloud, like `state`. */
   readonly controller: RouteController | undefined;
   readonly state: RouteState | undefined;
@@ -83,7 +87,10 @@ export async function createControlPlane(
   signal: AbortSignal,
 ): Promise<ControlPlane> {
   const { clock, log, store, cloud, config } = parts;
-  const addressing = await AddressingService.open({ store, clock, log, prefix: PREFIX }, signal);
+  await prepareStore(store, PREFIX, signal);
+  const follower = await StoreFollower.open({ store, clock, log, prefix: PREFIX }, signal);
+  const addressing = await AddressingService.open({ store, follower, clock, log, prefix: PREFIX }, signal);
+  follower.start();
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
   addressing.setReserved(serviceRange);
@@ -103,11 +110,15 @@ export async function createControlPlane(
       addressing,
       routes: new NoRoutes(facts, clock),
       explain: new Explainer({ addressing }),
+      transfer: new StateService({ keeper: addressing, clock, log }),
       controller: undefined,
       state: undefined,
       monitor: undefined,
       start: () => undefined,
-      stop: async () => undefined,
+      stop: async () => {
+        addressing.stop();
+        await follower.stop();
+      },
     };
   }
 
@@ -178,6 +189,7 @@ export async function createControlPlane(
       facts: { ...facts, refusedHosts: () => hosts.refused() },
     }),
     explain: new Explainer({ addressing, routes: { state, health, journal, clock } }),
+    transfer: new StateService({ keeper: addressing, clock, log, routes: () => journal.owned() }),
     controller,
     state,
     monitor,
@@ -190,6 +202,8 @@ export async function createControlPlane(
       monitor?.stop();
       stopping.abort(new Error("the controller stops"));
       await controller.stop();
+      addressing.stop();
+      await follower.stop();
     },
   };
 }

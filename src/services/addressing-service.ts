@@ -1,8 +1,5 @@
 import { NetworkError } from "../core/errors.ts";
-import { planAllocation } from "../core/ipam/allocate.ts";
 import { networkNamed, planBlackout, planBlackoutRemoval } from "../core/ipam/blackouts.ts";
-import type { Change } from "../core/ipam/change.ts";
-import { commit } from "../core/ipam/commit.ts";
 import {
   planHost,
   planHostRemoval,
@@ -11,13 +8,17 @@ import {
   type HostOutcome,
   type NewHost,
 } from "../core/ipam/hosts.ts";
+import { exportState, type ImportedState as ExportedState } from "../core/ipam/imported-state.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
 import { planRelease } from "../core/ipam/release.ts";
-import type { KnownSubnet } from "../core/ipam/state.ts";
+import type { IpamState, KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
+  viewAddress,
   viewAddresses,
+  viewBlockAt,
   viewBlocks,
+  viewHostNamed,
   viewHosts,
   viewHostsOf,
   viewLayout,
@@ -27,95 +28,123 @@ import {
   type NetworkLayout,
 } from "../core/ipam/view.ts";
 import type { Cidr } from "../core/net/cidr.ts";
-import { formatIpv4, type Ipv4 } from "../core/net/ipv4.ts";
-import {
-  readTopology,
-  type Problem,
-  type Topology,
-  type TopologyDocument,
-} from "../core/topology/read-topology.ts";
+import type { Ipv4 } from "../core/net/ipv4.ts";
+import { readTopology, type Problem, type TopologyDocument } from "../core/topology/read-topology.ts";
 import { renderTopology } from "../core/topology/render-topology.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { Store, StoreEntry, Transaction } from "../ports/store.ts";
-import { transactionOf } from "./addressing-transaction.ts";
+import type { Store } from "../ports/store.ts";
+import type { Applied } from "./addressing/apply-events.ts";
+import { AddressingCache, type AddressingBatch } from "./addressing/cache.ts";
+import { Committer } from "./addressing/committer.ts";
+import { DecisionRunner, type Decision } from "./addressing/decisions.ts";
+import { GroupCommit, type AddressingCounters } from "./addressing/group-commit.ts";
+import { importOperations, planImport, type ImportedState } from "./addressing/import-state.ts";
+import { StagedKeeper } from "./addressing/staged-keeper.ts";
+import type { WaitingRelease } from "./addressing/waiting.ts";
 import { addressingKeys, type AddressingKeys } from "./keys.ts";
-import { loadAddressing, type Addressing } from "./load-addressing.ts";
-import { writeTopology } from "./stored-records.ts";
-import { WorkQueue } from "./work-queue.ts";
+import type { StoreFollower } from "./store-follower.ts";
 
-/** Changes that may wait for their turn. */
-const MAX_WAITING = 10_000;
-
-/** How often a change is planned again after somebody else was faster. */
-const MAX_ATTEMPTS = 5;
+export type { AddressingBatch } from "./addressing/cache.ts";
+export type { AddressingCounters } from "./addressing/group-commit.ts";
+export type { ImportedState } from "./addressing/import-state.ts";
 
 export interface AddressingOptions {
   readonly store: Store;
+  /** Of the same store and prefix; not started yet. */
+  readonly follower: StoreFollower;
   readonly clock: Clock;
   readonly log: Logger;
   /** `/romana` */
   readonly prefix: string;
+  /** From 0 to below 1: names transactions, and parts replicas that want the same block. `Math.random` unless given. */
+  readonly random?: () => number;
 }
 
 /** What changed: networks and groups, hosts and their groups, or addresses and blocks. */
 export type AddressingChange = "topology" | "hosts" | "blocks";
 
-/** What a change of the state comes to. */
-interface Decision<T> {
-  readonly changes: readonly Change[];
-  readonly result: T;
-  /** With a `replace`: the topology to come. */
-  readonly topology?: Topology;
-}
-
 /**
- * Networks, hosts, blocks and addresses: reads are answered from an indexed state, changes are planned on it, written to the store and applied after the store took them, one at a
- * time (`docs/addressing.md`). Errors of the decisions stand with the `plan…` functions of `core/ipam`; every change may also fail with:
+ * Networks, hosts, blocks and addresses, shared by all replicas on one store: reads are answered from an indexed cache that the follower keeps in step, changes are planned on it and committed with a compare
+ * of everything that they were made from (`docs/addressing.md`). Errors of the decisions stand with the `plan…` functions of `core/ipam`; every change may also fail with:
  *
  *     ADDRESSING_BUSY       transient  10,000 changes wait
- *     ADDRESSING_CONTENDED  transient  somebody else was faster five times
- *     STORE_UNAVAILABLE     transient  the store did not answer, and the change is not in it
+ *     ADDRESSING_CONTENDED  transient  somebody else was faster 20 times
+ *     STORE_UNAVAILABLE     transient  the store did not answer; the message says when it is unknown whether it has the change
  *     STORE_FULL            exhausted
  */
 export class AddressingService {
-  readonly #store: Store;
-  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #keys: AddressingKeys;
-  readonly #queue = new WorkQueue(MAX_WAITING);
+  readonly #follower: StoreFollower;
+  readonly #cache: AddressingCache;
+  readonly #keeper: StagedKeeper;
+  readonly #decisions: DecisionRunner;
+  readonly #line: GroupCommit;
   readonly #listeners = new Set<(what: AddressingChange) => void>();
-  /** Never aborted: once a transaction is sent, its outcome is awaited whoever asked for it. */
-  readonly #toTheEnd = new AbortController().signal;
-  #current: Addressing;
-  /** The state may lack what the store has: read all before the next decision. */
-  #isStale = false;
-  #subnets: readonly KnownSubnet[] = [];
+  readonly #batchListeners = new Set<(batch: AddressingBatch) => void>();
   #reserved: readonly { readonly cidr: Cidr; readonly what: string }[] = [];
 
-  private constructor({ store, clock, log, prefix }: AddressingOptions, current: Addressing) {
-    this.#store = store;
-    this.#clock = clock;
+  private constructor({ store, follower, clock, log, prefix, random = Math.random }: AddressingOptions) {
     this.#log = log.child({ component: "addressing" });
     this.#keys = addressingKeys(prefix);
-    this.#current = current;
+    this.#follower = follower;
+    const nextId = idsFrom(random);
+    const shared = { store, clock, log: this.#log, keys: this.#keys };
+    this.#cache = new AddressingCache({
+      ...shared,
+      onBatch: (batch, applied) => this.#emit(batch, applied),
+      onStaged: () => this.#keeper.look(),
+    });
+    this.#keeper = new StagedKeeper({ ...shared, cache: this.#cache });
+    const committer = new Committer({ store, clock, follower, cache: this.#cache });
+    const common = { ...shared, cache: this.#cache, committer, nextId };
+    this.#decisions = new DecisionRunner({ ...common, onRetry: () => this.#line.countRetry() });
+    this.#line = new GroupCommit({
+      ...common,
+      limits: store.limits,
+      random,
+      release: (waiting) => this.#releaseAlone(waiting),
+    });
   }
 
-  /** Reads everything from the store. Throws `STATE_UNREADABLE` and `STATE_INCONSISTENT` (invalid), naming what is damaged. */
+  /** Takes what the follower has read, and every change from then on. Throws `STATE_UNREADABLE` and `STATE_INCONSISTENT` (invalid), naming what is damaged. */
   static async open(options: AddressingOptions, signal: AbortSignal): Promise<AddressingService> {
-    const { addressing } = await loadAddressing(options.store, addressingKeys(options.prefix), signal);
-    return new AddressingService(options, addressing);
+    signal.throwIfAborted();
+    const service = new AddressingService(options);
+    options.follower.add(service.#cache);
+    service.#cache.requireLoaded();
+    return service;
+  }
+
+  /** Ends what goes on by itself. Changes that wait are not answered any more once the follower stops. */
+  stop(): void {
+    this.#keeper.stop();
+  }
+
+  /** Store revision that reads are answered from. */
+  revision(): number {
+    return this.#cache.revision;
+  }
+
+  /** Milliseconds since the store last answered anything. */
+  staleMs(): number {
+    return this.#follower.silentMs();
+  }
+
+  counters(): AddressingCounters {
+    return this.#line.counters;
   }
 
   /** The document as posted, with ranges and hosts filled in; it can be posted back. */
   topology(): TopologyDocument {
-    const { topology, state } = this.#current;
+    const { topology, state } = this.#cache.current;
     return renderTopology(topology, (network, leafCidr) => viewHostsOf(state, network, leafCidr));
   }
 
   /** The revision counts topology updates and changes of hosts; the warnings are those of the last update. */
   topologyStatus(): { readonly revision: number; readonly warnings: readonly Problem[] } {
-    return { revision: this.#current.topologyRevision, warnings: this.#current.warnings };
+    return { revision: this.#cache.current.topologyRevision, warnings: this.#cache.current.warnings };
   }
 
   /** Replaces the topology, whole or not at all. Throws `TOPOLOGY_INVALID` (invalid) and `TOPOLOGY_IN_USE` (conflict). */
@@ -130,6 +159,32 @@ export class AddressingService {
     }
   }
 
+  /** Everything about networks, hosts, blocks and addresses, as one value. */
+  exportState(): ExportedState {
+    const { state, topology, topologyRevision } = this.#cache.current;
+    return exportState(state, topology, topologyRevision);
+  }
+
+  /**
+   * Puts a whole state in place of the present one, all or nothing. Throws `STATE_IN_USE` (conflict) while addresses are in use, `TOPOLOGY_INVALID` and `STATE_INCONSISTENT` (invalid) for a state
+   * whose parts do not fit together.
+   */
+  async replaceState(imported: ImportedState, signal: AbortSignal): Promise<void> {
+    await this.#change((state) => {
+      const plan = planImport(state, imported, this.#reserved);
+      const counters = {
+        imported: imported.topologyRevision,
+        present: this.#cache.current.topologyRevision,
+      };
+      return {
+        changes: [{ kind: "replace", records: plan.records }],
+        topology: plan.topology,
+        operations: importOperations(this.#keys, plan, counters),
+        result: undefined,
+      };
+    }, signal);
+  }
+
   /** Ranges that no network of a later update may overlap: CIDRs of the VPC, the service range. Stored networks are not checked. */
   setReserved(list: readonly { readonly cidr: Cidr; readonly what: string }[]): void {
     this.#reserved = list;
@@ -140,13 +195,12 @@ export class AddressingService {
    * it moves nobody, and counts from the next placement on.
    */
   setSubnets(list: readonly KnownSubnet[]): void {
-    this.#subnets = list.map(({ id, zone }) => ({ id, zone }));
-    this.#current.state.subnets = this.#subnets;
+    this.#cache.subnets = list.map(({ id, zone }) => ({ id, zone }));
   }
 
   /** All hosts in the order of their registration, with the topology's revision. */
   hosts(): { readonly revision: number; readonly hosts: readonly HostView[] } {
-    return { revision: this.#current.topologyRevision, hosts: viewHosts(this.#current.state) };
+    return { revision: this.#cache.current.topologyRevision, hosts: viewHosts(this.#cache.current.state) };
   }
 
   /** Throws `HOST_EXISTS` (conflict) and `HOST_INVALID`. A host that no group takes is kept, unplaced. */
@@ -184,7 +238,7 @@ export class AddressingService {
     readonly cidr: Cidr;
     readonly revision: number;
   }[] {
-    return this.#current.state.networks.map(({ network: { name, cidr }, revision }) => ({
+    return this.#cache.current.state.networks.map(({ network: { name, cidr }, revision }) => ({
       id: name,
       name,
       cidr,
@@ -194,7 +248,7 @@ export class AddressingService {
 
   /** The blocks of one network or of all; the revision counts their allocations and releases. `undefined` for an unknown network. */
   blocks(network?: string): { readonly revision: number; readonly blocks: readonly BlockView[] } | undefined {
-    const { state } = this.#current;
+    const { state } = this.#cache.current;
     if (network === undefined) {
       return { revision: state.revision, blocks: viewBlocks(state.networks) };
     }
@@ -205,28 +259,40 @@ export class AddressingService {
   /** Gives an address to a name. Errors: see `planAllocation`; `ADDRESS_EXISTS` carries address, host, tenant, segment and name. */
   async allocate(request: AllocationRequest, signal: AbortSignal): Promise<Ipv4> {
     requireStorable("an address", "ADDRESS_NAME_INVALID", request.name);
-    return this.#change((state) => {
-      const { address, changes } = planAllocation(state, request);
-      return { changes, result: formatIpv4(address) };
-    }, signal);
+    return new Promise((resolve, reject) => {
+      this.#line.push({ kind: "allocate", request, signal, resolve, reject, attempts: 0, spread: false });
+    });
   }
 
   /** Releases the address of a name or, if no name matches, an IP. Throws `ADDRESS_NOT_FOUND`. */
   async release(nameOrIp: string, signal: AbortSignal): Promise<void> {
-    await this.#change(
-      (state) => ({ changes: planRelease(state, nameOrIp).changes, result: undefined }),
-      signal,
-    );
+    await new Promise<void>((resolve, reject) => {
+      this.#line.push({ kind: "release", nameOrIp, signal, resolve, reject, attempts: 0 });
+    });
   }
 
   /** Every address in use. */
   addresses(): readonly AddressView[] {
-    return viewAddresses(this.#current.state);
+    return viewAddresses(this.#cache.current.state);
+  }
+
+  host(name: string): HostView | undefined {
+    return viewHostNamed(this.#cache.current.state, name);
+  }
+
+  /** By its CIDR. */
+  block(cidr: string): BlockView | undefined {
+    return viewBlockAt(this.#cache.current.state, cidr);
+  }
+
+  /** By name. */
+  address(name: string): AddressView | undefined {
+    return viewAddress(this.#cache.current.state, name);
   }
 
   /** By address. Throws `NETWORK_NOT_FOUND`. */
   blackouts(network: string): readonly Cidr[] {
-    return networkNamed(this.#current.state, network).blackouts.map(({ cidr }) => cidr);
+    return networkNamed(this.#cache.current.state, network).blackouts.map(({ cidr }) => cidr);
   }
 
   /** Errors: see `planBlackout`. */
@@ -247,7 +313,7 @@ export class AddressingService {
 
   /** What routes depend on: a view of the current state, for use at once and not across an `await`. */
   layout(): readonly NetworkLayout[] {
-    return viewLayout(this.#current.state);
+    return viewLayout(this.#cache.current.state);
   }
 
   /** Calls the listener after each change was applied; it must not throw. Returns what ends that. */
@@ -258,150 +324,47 @@ export class AddressingService {
     };
   }
 
-  #change<T>(decide: (state: Addressing["state"]) => Decision<T>, signal: AbortSignal): Promise<T> {
-    return this.#queue.run(async () => {
-      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-        if (this.#isStale) {
-          await this.#reload(signal);
-        }
-        const decision = decide(this.#current.state);
-        if (decision.changes.length === 0 || (await this.#apply(decision))) {
-          return decision.result;
-        }
-        this.#log.warn({ attempt }, "somebody else changed addresses or hosts first; read and planned again");
-      }
-      throw new NetworkError(
-        "transient",
-        "ADDRESSING_CONTENDED",
-        `others changed the same addresses or hosts first, ${MAX_ATTEMPTS} times; try again in a moment`,
-      );
-    }, signal);
-  }
-
-  /** Stores and applies a decision. False when it was made from a state that is no longer the store's: nothing was changed then. */
-  async #apply(decision: Decision<unknown>): Promise<boolean> {
-    const { changes, topology } = decision;
-    const startMs = this.#clock.monotonic();
-    const transaction = transactionOf(
-      { ...this.#current, keys: this.#keys, topology: this.#stored(decision) },
-      changes,
-    );
-    let revision: number;
-    try {
-      const result = await this.#store.commit(transaction, this.#toTheEnd);
-      if (!result.ok) {
-        this.#isStale = true;
-        return false;
-      }
-      ({ revision } = result);
-    } catch (error) {
-      return this.#settle(transaction, error);
-    }
-    this.#take(transaction, revision, changes, topology);
-    if (topology !== undefined) {
-      this.#log.info(
-        { revision, durationMs: this.#clock.monotonic() - startMs },
-        "the topology was replaced",
-      );
-    }
-    this.#emit(changes);
-    return true;
-  }
-
-  /** Applies to the state what the store took. Should that fail, the next change reads all again. */
-  #take(
-    transaction: Transaction,
-    revision: number,
-    changes: readonly Change[],
-    topology: Topology | undefined,
-  ): void {
-    const { revisions, state, topologyRevision } = this.#current;
-    this.#isStale = true;
-    commit(state, changes);
-    for (const operation of transaction.operations) {
-      if (operation.kind === "put") {
-        revisions.set(operation.key, revision);
-      } else {
-        revisions.delete(operation.key);
-      }
-    }
-    const counted = transaction.operations.some(({ key }) => key === this.#keys.topologyRevision);
-    this.#current = {
-      ...this.#current,
-      topologyRevision: topologyRevision + (counted ? 1 : 0),
-      ...(topology === undefined ? {} : { topology, warnings: topology.warnings }),
+  /** Calls the listener with each revision that changed something here, own or another replica's; it must not throw. Returns what ends that. */
+  onBatch(listener: (batch: AddressingBatch) => void): () => void {
+    this.#batchListeners.add(listener);
+    return () => {
+      this.#batchListeners.delete(listener);
     };
-    this.#isStale = false;
   }
 
-  /**
-   * After a commit that failed: its outcome is unknown if the store was unavailable. Reads everything, and succeeds if the store has what was to be written; else throws
-   * the failure, also when nothing can be read (the next change tries that again).
-   */
-  async #settle(transaction: Transaction, failure: unknown): Promise<boolean> {
-    if (failure instanceof NetworkError && failure.kind !== "transient") {
-      throw failure;
-    }
-    this.#isStale = true;
-    this.#log.warn(
-      { err: failure },
-      "the store did not answer; what it has is read before anything else is decided",
-    );
-    let entries: ReadonlyMap<string, StoreEntry>;
-    try {
-      entries = await this.#reload(this.#toTheEnd);
-    } catch (error) {
-      throw new NetworkError(
-        "transient",
-        "STORE_UNAVAILABLE",
-        "the store did not answer, and whether it took the change cannot be read either; try again in a moment",
-        {},
-        new AggregateError([failure, error]),
-      );
-    }
-    const taken = transaction.operations.every(
-      (operation) =>
-        entries.get(operation.key)?.value === (operation.kind === "put" ? operation.value : undefined),
-    );
-    if (taken) {
-      return true;
-    }
-    throw failure;
+  #change<T>(decide: (state: IpamState) => Decision<T>, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const run = (): Promise<void> =>
+        this.#decisions.run(({ state }) => decide(state), signal).then(resolve, reject);
+      this.#line.push({ kind: "decision", run, reject, signal, attempts: 0 });
+    });
   }
 
-  async #reload(signal: AbortSignal): Promise<ReadonlyMap<string, StoreEntry>> {
-    const { addressing, entries } = await loadAddressing(this.#store, this.#keys, signal);
-    this.#current = addressing;
-    addressing.state.subnets = this.#subnets;
-    this.#isStale = false;
-    for (const what of ["topology", "hosts", "blocks"] as const) {
-      this.#notify(what);
-    }
-    return entries;
+  /** A release that moves its host. */
+  #releaseAlone({ nameOrIp, signal, resolve, reject }: WaitingRelease): Promise<void> {
+    return this.#decisions
+      .run(({ state }) => ({ changes: planRelease(state, nameOrIp).changes, result: undefined }), signal)
+      .then(resolve, reject);
   }
 
-  #stored({ topology, changes }: Decision<unknown>): string | undefined {
-    const [change] = changes;
-    return topology === undefined || change?.kind !== "replace"
-      ? undefined
-      : writeTopology({
-          document: topology.document,
-          warnings: topology.warnings,
-          revisionBase: change.records.revisionBase,
-        });
-  }
-
-  #emit(changes: readonly Change[]): void {
-    const kinds = new Set(changes.map(({ kind }) => kind));
-    const replaced = kinds.has("replace");
-    if (replaced) {
+  #emit(batch: AddressingBatch, applied: Applied | undefined): void {
+    if (batch.reset) {
       this.#notify("topology");
     }
-    if (replaced || kinds.has("put-host") || kinds.has("delete-host")) {
+    if (batch.reset || batch.hosts.length > 0) {
       this.#notify("hosts");
     }
-    if (replaced || kinds.has("allocate") || kinds.has("release")) {
+    if (batch.reset || batch.blocks.length > 0) {
       this.#notify("blocks");
+    }
+    if (
+      batch.reset ||
+      applied?.others === true ||
+      [batch.hosts, batch.blocks, batch.addresses].some((names) => names.length > 0)
+    ) {
+      for (const listener of this.#batchListeners) {
+        listener(batch);
+      }
     }
   }
 
@@ -410,6 +373,16 @@ export class AddressingService {
       listener(what);
     }
   }
+}
+
+/** Names for transactions, different in every process and for every transaction of it. */
+function idsFrom(random: () => number): () => string {
+  const own = [random(), random()].map((part) => Math.floor(part * 2 ** 40).toString(36)).join("");
+  let last = 0;
+  return () => {
+    last += 1;
+    return `${own}-${last.toString(36)}`;
+  };
 }
 
 /** Names become keys of the store, which holds well-formed text only. */

@@ -9,6 +9,9 @@ import { formatCidr } from "../core/net/cidr.ts";
  *     <prefix>/blocks/<network>/<a.b.c.d-len>
  *     <prefix>/addresses/<name>
  *     <prefix>/blackouts/<network>            all of a network in one, so that an allocation can compare it
+ *     <prefix>/generation                     which staged change is valid; every transaction compares it
+ *     <prefix>/staged/<id>/<n>, …/marker      what does not fit one transaction, until it stands under the keys above
+ *     <prefix>/schema                         version of all these
  */
 export interface AddressingKeys {
   /** Everything stands below it, and what others store. */
@@ -19,11 +22,22 @@ export interface AddressingKeys {
   readonly blocks: string;
   readonly addresses: string;
   readonly blackouts: string;
+  readonly generation: string;
+  /** All that is staged stands below it. */
+  readonly staged: string;
+  readonly schema: string;
   host(name: string): string;
   /** `first`: the block's first address, unsigned; `length`: its prefix length. */
   block(network: string, first: number, length: number): string;
   address(name: string): string;
   blackoutsOf(network: string): string;
+  /** The name of a key below `addresses`. */
+  nameOf(addressKey: string): string;
+  /** All of one staged change: its marker, written first and deleted before the rest, and its chunks. */
+  stagedUnder(id: string): string;
+  marker(id: string): string;
+  /** `index`: from 0. */
+  chunk(id: string, index: number): string;
 }
 
 /** The keys under a prefix such as `/romana`. The functions throw `URIError` for text that is not well-formed. */
@@ -32,6 +46,7 @@ export function addressingKeys(prefix: string): AddressingKeys {
   const blocks = `${prefix}/blocks/`;
   const addresses = `${prefix}/addresses/`;
   const blackouts = `${prefix}/blackouts/`;
+  const staged = `${prefix}/staged/`;
   return {
     root: `${prefix}/`,
     topology: `${prefix}/topology`,
@@ -40,10 +55,17 @@ export function addressingKeys(prefix: string): AddressingKeys {
     blocks,
     addresses,
     blackouts,
+    generation: `${prefix}/generation`,
+    staged,
+    schema: `${prefix}/schema`,
     host: (name) => `${hosts}${encodeURIComponent(name)}`,
     block: (network, first, length) =>
       `${blocks}${encodeURIComponent(network)}/${formatCidr(first, length).replace("/", "-")}`,
     address: (name) => `${addresses}${encodeURIComponent(name)}`,
     blackoutsOf: (network) => `${blackouts}${encodeURIComponent(network)}`,
+    nameOf: (key) => decodeURIComponent(key.slice(addresses.length)),
+    stagedUnder: (id) => `${staged}${id}/`,
+    marker: (id) => `${staged}${id}/marker`,
+    chunk: (id, index) => `${staged}${id}/${String(index).padStart(6, "0")}`,
   };
 }

@@ -1,18 +1,22 @@
 import { NetworkError } from "../core/errors.ts";
-import { buildState } from "../core/ipam/commit.ts";
-import type { AddressRecord, BlockRecord } from "../core/ipam/records.ts";
+import { buildState, commit } from "../core/ipam/commit.ts";
+import type { BlackoutRecord, BlockRecord, HostRecord } from "../core/ipam/records.ts";
 import { networkAt, createState, type IpamState } from "../core/ipam/state.ts";
 import { formatIpv4 } from "../core/net/ipv4.ts";
 import { readTopology, type Problem, type Topology } from "../core/topology/read-topology.ts";
-import type { Store, StoreEntry } from "../ports/store.ts";
+import type { StoreEntry } from "../ports/store.ts";
 import type { AddressingKeys } from "./keys.ts";
 import {
+  NO_GENERATION,
   readAddress,
   readBlackouts,
   readBlock,
+  readChunk,
+  readGeneration,
   readHost,
   readRevision,
   readStoredTopology,
+  type Generation,
   type StoredAddress,
 } from "./stored-records.ts";
 
@@ -22,60 +26,87 @@ export interface Addressing {
   readonly topology: Topology;
   /** Of the last topology update. */
   readonly warnings: readonly Problem[];
-  readonly topologyRevision: number;
-  /** `modRevision` of each stored object, by key. */
+  topologyRevision: number;
+  generation: Generation;
+  /** `modRevision` of each stored object but the addresses, which their blocks guard, by key. */
   readonly revisions: Map<string, number>;
 }
 
-/** What was read, and the stored objects that it was read from. */
-export interface Loading {
-  readonly addressing: Addressing;
-  readonly entries: ReadonlyMap<string, StoreEntry>;
-}
+/** A stored value under its key; `modRevision` is 0 where a staged change has not put it there yet. */
+type Stored = Pick<StoreEntry, "key" | "value" | "modRevision">;
 
 /**
- * Reads everything from the store as of one revision and checks that it fits together. Throws `STATE_UNREADABLE` for a record that cannot be read,
- * `STATE_INCONSISTENT` for records that contradict each other (both invalid), and what the store throws.
+ * What the entries describe: everything under the root of the keys, sorted, as of one revision. A staged change that is valid counts as done. Throws
+ * `STATE_UNREADABLE` for a record that cannot be read and `STATE_INCONSISTENT` for records that contradict each other (both invalid).
  */
-export async function loadAddressing(
-  store: Store,
-  keys: AddressingKeys,
-  signal: AbortSignal,
-): Promise<Loading> {
-  const listed = await store.list(keys.root, signal);
-  const entries = new Map(listed.entries.map((entry) => [entry.key, entry]));
-  const all = [...entries.values()];
-  const under = (prefix: string): readonly StoreEntry[] => all.filter(({ key }) => key.startsWith(prefix));
-  const stored = entries.get(keys.topology);
+export function loadAddressing(keys: AddressingKeys, listed: readonly StoreEntry[]): Addressing {
+  const marked = listed.find(({ key }) => key === keys.generation);
+  const generation = marked === undefined ? NO_GENERATION : readGeneration(marked.key, marked.value);
+  const entries = generation.staged === undefined ? listed : overlaid(keys, listed, generation);
+  const revisions = new Map<string, number>();
+  const hosts: HostRecord[] = [];
+  const blocks: (BlockRecord & { readonly key: string; readonly size: number })[] = [];
+  const blackouts: BlackoutRecord[] = [];
+  let stored: Stored | undefined;
+  let topologyRevision = 0;
+  for (const entry of entries) {
+    const { key, value, modRevision } = entry;
+    if (key.startsWith(keys.addresses) || key.startsWith(keys.staged)) {
+      continue;
+    }
+    if (key.startsWith(keys.hosts)) {
+      hosts.push(readHost(key, value));
+    } else if (key.startsWith(keys.blocks)) {
+      blocks.push({ key, ...readBlock(key, value) });
+    } else if (key.startsWith(keys.blackouts)) {
+      blackouts.push(readBlackouts(key, value));
+    } else if (key === keys.topology) {
+      stored = entry;
+    } else if (key === keys.topologyRevision) {
+      topologyRevision = readRevision(key, value);
+    } else if (key !== keys.generation) {
+      continue;
+    }
+    revisions.set(key, modRevision);
+  }
   const { document, warnings, revisionBase } =
     stored === undefined
       ? { document: null, warnings: [], revisionBase: { total: 0, networks: {} } }
       : readStoredTopology(stored.key, stored.value);
   const topology = readTopology(document, { reserved: [] });
-  const addresses = under(keys.addresses).map(({ key, value }) => readAddress(key, value));
   const outline = createState(topology);
-  const state = buildState({
-    topology,
-    revisionBase,
-    hosts: under(keys.hosts).map(({ key, value }) => readHost(key, value)),
-    blocks: under(keys.blocks).map(({ key, value }) => sized(outline, key, readBlock(key, value))),
-    addresses: addresses.map((address) => located(outline, address)),
-    blackouts: under(keys.blackouts).map(({ key, value }) => readBlackouts(key, value)),
-  });
-  checkOwners(state, addresses);
-  const counter = entries.get(keys.topologyRevision);
-  const topologyRevision = counter === undefined ? 0 : readRevision(counter.key, counter.value);
-  const revisions = new Map(all.map(({ key, modRevision }) => [key, modRevision]));
-  return { addressing: { state, topology, warnings, topologyRevision, revisions }, entries };
+  const sizedBlocks = blocks.map(({ key, ...block }) => sized(outline, key, block));
+  const state = buildState({ topology, revisionBase, hosts, blocks: sizedBlocks, addresses: [], blackouts });
+  for (const { key, value } of entries) {
+    if (key.startsWith(keys.addresses)) {
+      holdAddress(state, readAddress(key, value));
+    }
+  }
+  return { state, topology, warnings, topologyRevision, generation, revisions };
 }
 
-/** A block whose size is its network's; a network that is missing is found when the state is built. */
-function sized(
-  outline: IpamState,
+/** Gives an address to its name. The owner that it repeats must be that of its block. Throws `STATE_INCONSISTENT`. */
+export function holdAddress(state: IpamState, { name, address, host, tenant, segment }: StoredAddress): void {
+  const network = networkAt(state, address)?.network.name ?? "";
+  commit(state, [{ kind: "put-address", name, address, network }]);
+  const record = state.names.get(name)?.block.holding?.record;
+  if (record?.host !== host || record.tenant !== tenant || record.segment !== segment) {
+    throw new NetworkError(
+      "invalid",
+      "STATE_INCONSISTENT",
+      `the stored address ${formatIpv4(address)} ("${name}") is of host ${host}, tenant "${tenant}", segment "${segment}", and its block is not`,
+      { name, host, tenant, segment },
+    );
+  }
+}
+
+/** A block whose size is its network's; a network that is missing is found when the block is put. Throws `STATE_INCONSISTENT`. */
+export function sized(
+  state: IpamState,
   key: string,
   { size, ...block }: BlockRecord & { readonly size: number },
 ): BlockRecord {
-  const network = outline.networksByName.get(block.network);
+  const network = state.networksByName.get(block.network);
   if (network !== undefined && network.blockSize !== size) {
     throw new NetworkError(
       "invalid",
@@ -87,21 +118,31 @@ function sized(
   return block;
 }
 
-function located(outline: IpamState, { name, address }: StoredAddress): AddressRecord {
-  return { name, address, network: networkAt(outline, address)?.network.name ?? "" };
-}
-
-/** The owner that an address repeats must be that of its block. */
-function checkOwners(state: IpamState, addresses: readonly StoredAddress[]): void {
-  for (const { name, address, host, tenant, segment } of addresses) {
-    const record = state.names.get(name)?.block.holding?.record;
-    if (record?.host !== host || record.tenant !== tenant || record.segment !== segment) {
-      throw new NetworkError(
-        "invalid",
-        "STATE_INCONSISTENT",
-        `the stored address ${formatIpv4(address)} ("${name}") is of host ${host}, tenant "${tenant}", segment "${segment}", and its block is not`,
-        { name, host, tenant, segment },
-      );
-    }
+/** The entries with the operations of the valid staged change over them. */
+function overlaid(
+  keys: AddressingKeys,
+  listed: readonly StoreEntry[],
+  { staged = "", chunks }: Generation,
+): readonly Stored[] {
+  const under = keys.stagedUnder(staged);
+  const found = listed.filter(({ key }) => key.startsWith(under) && key !== keys.marker(staged));
+  if (found.length !== chunks) {
+    throw new NetworkError(
+      "invalid",
+      "STATE_INCONSISTENT",
+      `the staged change ${staged} has ${found.length} of ${chunks} parts; restore the store from a backup`,
+      { staged },
+    );
   }
+  const operations = new Map(
+    found.flatMap(({ key, value }) => readChunk(key, value)).map((item) => [item.key, item]),
+  );
+  const kept = listed.filter(({ key }) => !operations.has(key));
+  const known = new Map(
+    listed.filter(({ key }) => operations.has(key)).map(({ key, modRevision }) => [key, modRevision]),
+  );
+  const put = [...operations.values()].flatMap((item) =>
+    item.kind === "put" ? [{ key: item.key, value: item.value, modRevision: known.get(item.key) ?? 0 }] : [],
+  );
+  return [...kept, ...put];
 }

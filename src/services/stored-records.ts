@@ -9,6 +9,7 @@ import type {
 import { formatCidr, parseCidr, rangeOf } from "../core/net/cidr.ts";
 import { formatIpv4, ipv4Value, parseIpv4 } from "../core/net/ipv4.ts";
 import type { HostOrigin } from "../core/topology/topology.ts";
+import type { StoreOperation } from "../ports/store.ts";
 
 /**
  * The JSON of each stored object, written and read. Readers check every field and throw `STATE_UNREADABLE` (invalid) with the key and the field, so that a damaged
@@ -30,7 +31,22 @@ export interface StoredAddress {
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;
+  /** Which transaction wrote it, "" when that is not known: so that one whose answer was lost knows its own work. */
+  readonly transaction: string;
 }
+
+/** Which large change is valid. */
+export interface Generation {
+  readonly generation: number;
+  /** The change whose chunks count before what stands under the keys that they name; `undefined` when there is none. */
+  readonly staged: string | undefined;
+  readonly chunks: number;
+  /** The latest change, staged or done. */
+  readonly last: string;
+}
+
+/** Before the first large change. */
+export const NO_GENERATION: Generation = { generation: 0, staged: undefined, chunks: 0, last: "" };
 
 const ORIGINS: readonly HostOrigin[] = ["document", "api", "cloud", "kubernetes"];
 
@@ -114,8 +130,8 @@ export function readBlock(key: string, value: string): BlockRecord & { readonly 
   };
 }
 
-export function writeAddress({ name, address, host, tenant, segment }: StoredAddress): string {
-  return JSON.stringify({ name, address: formatIpv4(address), host, tenant, segment });
+export function writeAddress({ name, address, host, tenant, segment, transaction }: StoredAddress): string {
+  return JSON.stringify({ name, address: formatIpv4(address), host, tenant, segment, txn: transaction });
 }
 
 export function readAddress(key: string, value: string): StoredAddress {
@@ -126,6 +142,7 @@ export function readAddress(key: string, value: string): StoredAddress {
     host: record.text("host"),
     tenant: record.text("tenant"),
     segment: record.text("segment"),
+    transaction: record.any("txn") === undefined ? "" : record.text("txn"),
   };
 }
 
@@ -136,6 +153,45 @@ export function writeBlackouts({ network, cidrs }: BlackoutRecord): string {
 export function readBlackouts(key: string, value: string): BlackoutRecord {
   const record = open(key, value);
   return { network: record.text("network"), cidrs: record.texts("cidrs", parseCidr) };
+}
+
+export function writeGeneration({ generation, staged, chunks, last }: Generation): string {
+  return JSON.stringify({ generation, staged: staged ?? null, chunks, last });
+}
+
+export function readGeneration(key: string, value: string): Generation {
+  const record = open(key, value);
+  return {
+    generation: record.count("generation"),
+    staged: record.any("staged") === null ? undefined : record.text("staged"),
+    chunks: record.count("chunks"),
+    last: record.text("last"),
+  };
+}
+
+/** Some operations of a staged change. */
+export function writeChunk(operations: readonly StoreOperation[]): string {
+  return JSON.stringify({
+    operations: operations.map((operation) =>
+      operation.kind === "put" ? { key: operation.key, value: operation.value } : { key: operation.key },
+    ),
+  });
+}
+
+export function readChunk(key: string, value: string): readonly StoreOperation[] {
+  return open(key, value).list("operations", (item): StoreOperation =>
+    item.any("value") === undefined
+      ? { kind: "delete", key: item.text("key") }
+      : { kind: "put", key: item.text("key"), value: item.text("value") },
+  );
+}
+
+export function writeSchema(version: number): string {
+  return JSON.stringify({ version });
+}
+
+export function readSchema(key: string, value: string): number {
+  return open(key, value).count("version");
 }
 
 /** One JSON object whose fields are read by type. */

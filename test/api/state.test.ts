@@ -43,7 +43,7 @@ describe("the whole state over the API", () => {
   });
 
   it("refuses a damaged state with 400, tries it on request, and takes the sound part on request", async () => {
-    const { app, keeper } = await emptyServer();
+    const { app, addressing } = await emptyServer();
     const post = (query: string) =>
       app.inject({
         method: "POST",
@@ -54,13 +54,13 @@ describe("the whole state over the API", () => {
 
     const refused = await post("");
     const tried = await post("?dry_run=true");
-    const untouched = keeper.exportState().addresses.length;
+    const untouched = addressing.exportState().addresses.length;
     const taken = await post("?repair=true");
 
     expect(refused.statusCode).toBe(400);
     expect(refused.json()).toMatchObject({ type: "urn:romana:error:invalid:IMPORT_UNSOUND" });
     expect(tried.json()).toMatchObject({ applied: false, sound: false });
-    expect((tried.json() as { findings: unknown[] }).findings).toHaveLength(4);
+    expect(ImportReport.parse(tried.json()).findings).toHaveLength(4);
     expect(untouched).toBe(0);
     expect(taken.json()).toMatchObject({ applied: true, addresses: 2 });
   });

@@ -6,7 +6,7 @@ import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
 import { StateService } from "../../src/services/state-service.ts";
-import { FakeStateKeeper } from "../services/fake-state-keeper.ts";
+import { StoreFollower } from "../../src/services/store-follower.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
@@ -38,13 +38,15 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
-  const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
+  const common = { store, clock, log, prefix: "/romana" };
+  const follower = await StoreFollower.open(common, never);
+  const addressing = await AddressingService.open({ ...common, follower }, never);
+  follower.start();
   const routes = new FakeRoutes();
-  const keeper = new FakeStateKeeper();
-  const state = new StateService({ keeper, clock: new FakeClock(), log });
+  const state = new StateService({ keeper: addressing, clock: new FakeClock(), log });
   const explain = new Explainer({ addressing });
   const app = createServer({ addressing, routes, state, explain, log, limits });
-  return { app, addressing, routes, keeper, log };
+  return { app, addressing, routes, log };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

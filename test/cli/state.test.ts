@@ -43,7 +43,7 @@ describe("romana import and export", () => {
   it("show what is odd in a state, and take the rest only when told to", async () => {
     const tried = await server.run(["import", damaged, "--dry-run"]);
     const refused = await server.run(["import", damaged, "--yes"]);
-    const before = server.keeper.exportState().addresses.length;
+    const before = server.addressing.exportState().addresses.length;
     const taken = await server.run(["import", damaged, "--repair", "--yes"]);
 
     expect(tried.code).toBe(0);
@@ -52,7 +52,7 @@ describe("romana import and export", () => {
     expect(refused.stderr).toContain("4 findings say that the state is damaged; --repair");
     expect(before).toBe(0);
     expect(taken.code).toBe(0);
-    expect(server.keeper.exportState().addresses.map(({ name }) => name)).toEqual(["a0", "b0"]);
+    expect(server.addressing.exportState().addresses.map(({ name }) => name)).toEqual(["a0", "b0"]);
   });
 
   it("ask before they replace anything, and give the report to programs", async () => {
@@ -61,7 +61,7 @@ describe("romana import and export", () => {
 
     expect(unanswered.code).toBe(2);
     expect(unanswered.stderr).toContain("say --yes to go ahead");
-    expect(server.keeper.exportState().hosts).toEqual([]);
+    expect(server.addressing.hosts().hosts.map(({ name }) => name)).toEqual(["node-1"]);
     expect(JSON.parse(report.stdout)).toMatchObject({ applied: false, sound: true, blocks: 24 });
   });
 

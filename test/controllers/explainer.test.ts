@@ -289,7 +289,7 @@ describe("an explanation of a route on a simulated region", () => {
     const { plane, cluster, clock } = await steadyRegion();
     const theirs = parseCidr("100.127.255.0/24");
     const ours = new Set([...cluster.nodes.values()].map(({ card }) => card.id));
-    const [stranger = ""] = [...cluster.region.interfaces.keys()].filter((id) => !ours.has(id));
+    const stranger = [...cluster.region.interfaces.keys()].find((id) => !ours.has(id)) ?? "";
     const [{ id: tableId } = { id: "" }] = plane.routes.routes().tables;
     cluster.region.createRoute(tableId, theirs, { kind: "interface", id: stranger });
     await clock.runFor(60_000);

@@ -84,6 +84,7 @@ describe("AddressingService", () => {
       "/romana/addresses/a%2Fb",
       "/romana/blackouts/pods",
       "/romana/blocks/pods/10.0.0.0-29",
+      "/romana/generation",
       "/romana/hosts/h1",
       "/romana/topology",
     ]);
@@ -232,6 +233,39 @@ describe("AddressingService", () => {
     expect(addresses).toEqual(Array.from({ length: 10 }, (_, index) => `10.0.0.${index}`));
   });
 
+  it("lets what waits share one transaction, and answers as if each had been alone", async () => {
+    const { service, store } = await started();
+    await service.allocate(pod("p0"), signal);
+    const before = store.transactions.length;
+
+    const outcomes = await Promise.allSettled([
+      ...["p1", "p2", "p3"].map((name) => service.allocate(pod(name), signal)),
+      service.allocate(pod("p1", "h2"), signal),
+      service.release("p1", signal),
+      service.release("p2", signal),
+      service.allocate(pod("p1", "h2"), signal),
+      service.allocate(pod("p4"), signal),
+    ]);
+
+    expect(store.transactions).toHaveLength(before + 1);
+    expect(
+      outcomes.map((outcome) =>
+        outcome.status === "fulfilled" ? outcome.value : (outcome.reason as NetworkError).code,
+      ),
+    ).toEqual([
+      "10.0.0.1",
+      "10.0.0.2",
+      "10.0.0.3",
+      "ADDRESS_EXISTS",
+      undefined,
+      undefined,
+      "10.0.128.0",
+      "10.0.0.1",
+    ]);
+    expect(service.blocks()?.revision).toBe(8);
+    expect(answersOf(await openService(store))).toEqual(answersOf(service));
+  });
+
   it("does nothing for a caller who left while waiting", async () => {
     const { service } = await started();
     const leaving = new AbortController();
@@ -247,16 +281,61 @@ describe("AddressingService", () => {
 });
 
 describe("AddressingService beside another writer", () => {
-  it("reads again and plans again after a lost compare", async () => {
+  it("plans again after a lost compare", async () => {
     const lines: LogLine[] = [];
     const { service, store } = await started(lines);
     const other = await openService(store);
     await service.allocate(pod("mine"), signal);
+    store.failNext(async (run) => {
+      expect(await other.allocate(pod("theirs"), signal)).toBe("10.0.0.1");
+      return run();
+    });
 
-    expect(await other.allocate(pod("theirs"), signal)).toBe("10.0.0.1");
     expect(await service.allocate(pod("next"), signal)).toBe("10.0.0.2");
     expect(lines.filter(({ level }) => level === "warn")).toHaveLength(1);
+    expect(service.counters()).toMatchObject({ allocations: 2, retries: 1, groups: 3 });
     expect(answersOf(await openService(store))).toEqual(answersOf(service));
+  });
+
+  it("takes another new block when a replica was faster with the lowest", async () => {
+    const { service, store } = await started();
+    await service.addHost(hostIn("a", "h3", 3), signal);
+    const other = await openService(store);
+    store.failNext(async (run) => {
+      expect(await other.allocate(pod("theirs", "h3"), signal)).toBe("10.0.0.0");
+      return run();
+    });
+
+    const address = await service.allocate(pod("mine"), signal);
+
+    expect(address).toMatch(/^10\.0\.0\.(8|16|24|32|40|48|56|64)$/);
+    expect(other.addresses()).toEqual(service.addresses());
+  });
+
+  it("says what a name holds that another replica took first", async () => {
+    const { service, store } = await started();
+    const other = await openService(store);
+    store.failNext(async (run) => {
+      await other.allocate({ ...pod("p1", "h2"), segment: "u" }, signal);
+      return run();
+    });
+
+    await expect(service.allocate(pod("p1"), signal)).rejects.toMatchObject({
+      kind: "conflict",
+      code: "ADDRESS_EXISTS",
+      details: { address: "10.0.128.0", host: "h2", tenant: "t", segment: "u", name: "p1" },
+    });
+  });
+
+  it("sees that the host went away while the allocation was on its way", async () => {
+    const { service, store } = await started();
+    const other = await openService(store);
+    store.failNext(async (run) => {
+      await other.removeHost("h1", signal);
+      return run();
+    });
+
+    await expect(service.allocate(pod("p1"), signal)).rejects.toMatchObject({ code: "HOST_NOT_FOUND" });
   });
 
   it("sees that a name was taken elsewhere", async () => {
@@ -283,9 +362,9 @@ describe("AddressingService beside another writer", () => {
     expect(await service.allocate(pod("p3", "h2"), signal)).toBe("10.1.0.0");
   });
 
-  it("gives up after five lost compares", async () => {
+  it("gives up after twenty lost compares", async () => {
     const { service, store } = await started();
-    for (let index = 0; index < 5; index += 1) {
+    for (let index = 0; index < 20; index += 1) {
       store.failNext(async () => ({ ok: false, revision: 0, failed: [] }));
     }
 
@@ -324,25 +403,71 @@ describe("AddressingService on a store that fails", () => {
     expect(await service.allocate(pod("p1"), signal)).toBe("10.0.0.0");
   });
 
-  it("decides nothing before the store can be read again", async () => {
+  it("says that the outcome is unknown when the name cannot be read, and goes on from what the store has", async () => {
     const { service, store } = await started();
     store.failNext(async (run) => {
       await run();
-      store.listFailure = unavailable();
+      store.getFailure = unavailable();
+      throw unavailable();
+    });
+
+    await expect(service.allocate(pod("p1"), signal)).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+      message: expect.stringContaining("unknown"),
+    });
+    store.getFailure = undefined;
+
+    expect(await service.allocate(pod("p2"), signal)).toBe("10.0.0.1");
+    await expect(service.allocate(pod("p1"), signal)).rejects.toMatchObject({ code: "ADDRESS_EXISTS" });
+  });
+
+  it("does not send an allocation again whose answer was lost, though it is taken only after the name was read", async () => {
+    const { service, store } = await started();
+    const late: (() => Promise<unknown>)[] = [];
+    store.failNext(async (run) => {
+      late.push(run);
       throw unavailable();
     });
 
     await expect(service.allocate(pod("p1"), signal)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    await expect(service.allocate(pod("p2"), signal)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
-    store.listFailure = undefined;
+    await Promise.all(late.map((run) => run()));
 
     expect(await service.allocate(pod("p2"), signal)).toBe("10.0.0.1");
-    expect(
-      service
-        .addresses()
-        .map(({ name, address }) => `${name} ${address}`)
-        .toSorted(),
-    ).toEqual(["p1 10.0.0.0", "p2 10.0.0.1"]);
+    expect(answersOf(await openService(store))).toEqual(answersOf(service));
+  });
+
+  it("succeeds with a release whose answer was lost when the name is gone, and not when it is still there", async () => {
+    const { service, store } = await started();
+    await service.allocate(pod("p1"), signal);
+    store.failNext(async () => {
+      throw unavailable();
+    });
+    await expect(service.release("p1", signal)).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+    store.failNext(async (run) => {
+      await run();
+      throw unavailable();
+    });
+
+    await service.release("p1", signal);
+
+    expect(service.addresses()).toEqual([]);
+  });
+
+  it("succeeds with a host whose answer was lost when the store has it", async () => {
+    const { service, store } = await started();
+    store.failNext(async (run) => {
+      await run();
+      throw unavailable();
+    });
+    await service.addHost(hostIn("a", "h3", 3), signal);
+    store.failNext(async () => {
+      throw unavailable();
+    });
+
+    await expect(service.addHost(hostIn("a", "h4", 4), signal)).rejects.toMatchObject({
+      code: "STORE_UNAVAILABLE",
+    });
+    expect(service.hosts().hosts.map(({ name }) => name)).toEqual(["h1", "h2", "h3"]);
   });
 
   it("changes nothing when the store is full", async () => {

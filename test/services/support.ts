@@ -4,6 +4,7 @@ import type { Clock } from "../../src/ports/clock.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import type { CommitResult, Store, Transaction } from "../../src/ports/store.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { StoreFollower } from "../../src/services/store-follower.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 export const signal = new AbortController().signal;
@@ -35,6 +36,7 @@ export class FaultyStore extends MemoryStore {
   /** Each transaction that was asked for. */
   readonly transactions: Transaction[] = [];
   listFailure: Error | undefined;
+  getFailure: Error | undefined;
 
   constructor(clock: Clock) {
     super({ clock });
@@ -43,6 +45,13 @@ export class FaultyStore extends MemoryStore {
   /** The next commit runs through `fault`. */
   failNext(fault: (run: () => Promise<CommitResult>) => Promise<CommitResult>): void {
     this.#faults.push(fault);
+  }
+
+  override async get(key: string, abort: AbortSignal): ReturnType<Store["get"]> {
+    if (this.getFailure !== undefined) {
+      throw this.getFailure;
+    }
+    return super.get(key, abort);
   }
 
   override async list(prefix: string, abort: AbortSignal): ReturnType<Store["list"]> {
@@ -62,10 +71,11 @@ export class FaultyStore extends MemoryStore {
 
 /** A service on the store, under `/romana`. */
 export async function openService(store: Store, lines?: LogLine[]): Promise<AddressingService> {
-  return AddressingService.open(
-    { store, clock: new FakeClock(), log: createLog(lines), prefix: "/romana" },
-    signal,
-  );
+  const common = { store, clock: new FakeClock(), log: createLog(lines), prefix: "/romana" };
+  const follower = await StoreFollower.open(common, signal);
+  const service = await AddressingService.open({ ...common, follower }, signal);
+  follower.start();
+  return service;
 }
 
 export function createStore(): FaultyStore {

@@ -34,7 +34,8 @@ export interface AllocationPlan {
  *     2      the block of the group returned longest ago      lowest that is not blacked out
  *     3      the lowest block of the group never used         lowest that is not blacked out
  *
- * A misplaced host gets no block of 2 and 3 (decision 6). Errors:
+ * A misplaced host gets no block of 2 and 3 (decision 6). `skip`: pass over this many blocks of 2 and 3 as far as there are others, for one who lost a new block to
+ * another replica and plans again. Errors:
  *
  *     code                    kind       when
  *     ----------------------  ---------  ----------------------------------------------------
@@ -51,7 +52,7 @@ export interface AllocationPlan {
  *     ADDRESS_IN_USE          conflict   … is held by another name
  *     BLOCK_OWNED             conflict   … lies in a block of another owner or host
  */
-export function planAllocation(state: IpamState, request: AllocationRequest): AllocationPlan {
+export function planAllocation(state: IpamState, request: AllocationRequest, skip = 0): AllocationPlan {
   checkName(request.name);
   const held = state.names.get(request.name);
   if (held !== undefined) {
@@ -74,7 +75,7 @@ export function planAllocation(state: IpamState, request: AllocationRequest): Al
     return planExact(state, request, host, networks, ipv4Value(request.address));
   }
   for (const network of networks) {
-    const plan = planOwned(request, network, host) ?? planEmpty(state, request, network, host);
+    const plan = planOwned(request, network, host) ?? planEmpty(state, request, network, host, skip);
     if (plan !== undefined) {
       return plan;
     }
@@ -102,19 +103,31 @@ function planEmpty(
   request: AllocationRequest,
   network: NetworkState,
   host: HostState,
+  skip: number,
 ): AllocationPlan | undefined {
   const pool = host.placements.get(network);
   if (pool === undefined || host.record.misplaced) {
     return undefined;
   }
-  for (let block = pool.returned.head; block !== undefined; block = block.next) {
+  let left = skip;
+  let plan: AllocationPlan | undefined;
+  for (let block = pool.returned.head; block !== undefined && left >= 0; block = block.next) {
     const address = lowestUsable(block, network);
     if (address !== undefined) {
-      return take(state, request, network, block, address);
+      plan = take(state, request, network, block, address);
+      left -= 1;
     }
   }
-  const address = lowestUnused(pool);
-  return address === undefined ? undefined : take(state, request, network, undefined, address);
+  for (let from = pool.unused; left >= 0 && from < pool.end;) {
+    const address = lowestUnused(pool, from);
+    if (address === undefined) {
+      break;
+    }
+    plan = take(state, request, network, undefined, address);
+    left -= 1;
+    from = blockStart(network, address) + network.blockSize;
+  }
+  return plan;
 }
 
 /** The lowest address of the block that is free and not blacked out. */
@@ -131,10 +144,13 @@ function lowestUsable(block: BlockState, network: NetworkState): number | undefi
   return undefined;
 }
 
-/** The lowest address, not blacked out, of the blocks of the pool that were never used. */
-function lowestUnused(pool: Pool): number | undefined {
-  const address = skipBlackouts(pool.network.blackouts, pool.unused);
-  return address < pool.end ? address : undefined;
+/** The lowest address from `from` on, not blacked out, of the blocks of the pool that were never used. */
+function lowestUnused({ network, end }: Pool, from: number): number | undefined {
+  let address = skipBlackouts(network.blackouts, from);
+  while (address < end && network.blocks.has(blockStart(network, address))) {
+    address = skipBlackouts(network.blackouts, blockStart(network, address) + network.blockSize);
+  }
+  return address < end ? address : undefined;
 }
 
 function planExact(

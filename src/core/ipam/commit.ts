@@ -1,32 +1,19 @@
-import { NetworkError } from "../errors.ts";
-import { formatCidr } from "../net/cidr.ts";
-import { formatIpv4 } from "../net/ipv4.ts";
-import { addOffset, createAddressSet, deleteOffset } from "./address-set.ts";
-import { blackoutRange, skipBlackouts } from "./blackout-range.ts";
-import type { AddressChange, Change } from "./change.ts";
-import type {
-  AddressRecord,
-  BlackoutRecord,
-  BlockOwner,
-  BlockRecord,
-  HostRecord,
-  IpamRecords,
-} from "./records.ts";
+import { blackoutRange } from "./blackout-range.ts";
+import type { Change } from "./change.ts";
 import {
-  blockStart,
-  createState,
-  poolAt,
-  type BlockList,
-  type BlockState,
-  type HostState,
-  type IpamState,
-  type NetworkState,
-  type OwnerState,
-  type Pool,
-} from "./state.ts";
-
-/** Blocks of up to this many addresses are prepared whole, larger ones as they fill. */
-const MAX_PREPARED = 32;
+  advanceUnused,
+  blockOf,
+  decidedBlock,
+  drop,
+  hold,
+  inconsistent,
+  nameOf,
+  networkOf,
+  putBlock,
+  updateBlock,
+} from "./commit-blocks.ts";
+import type { AddressRecord, BlackoutRecord, HostRecord, IpamRecords } from "./records.ts";
+import { createState, type HostState, type IpamState, type NetworkState, type Pool } from "./state.ts";
 
 /**
  * Applies the changes of a decision, or records that were read from a store, to the state, in order. Constant work per block and address; a host
@@ -52,7 +39,7 @@ export function commit(state: IpamState, changes: readonly Change[]): void {
         putBlock(state, change);
         break;
       case "put-address":
-        hold(state, blockOf(networkOf(state, change.network), change.address), change);
+        putAddress(state, change);
         break;
       case "put-host":
         putHost(state, change.host);
@@ -73,236 +60,39 @@ export function commit(state: IpamState, changes: readonly Change[]): void {
 /** The state that the records describe; their order does not matter. Throws `STATE_INCONSISTENT` where they contradict each other. */
 export function buildState(records: IpamRecords): IpamState {
   const state = createState(records.topology, records.revisionBase);
-  commit(state, [
-    ...records.hosts
-      .toSorted((a, b) => a.sequence - b.sequence)
-      .map((host) => ({ kind: "put-host", host }) as const),
-    ...records.blackouts.map((blackouts) => ({ kind: "put-blackouts", blackouts }) as const),
-    ...records.blocks
-      .toSorted((a, b) => a.sequence - b.sequence || a.first - b.first)
-      .map((block) => ({ kind: "put-block", ...block }) as const),
-    ...records.addresses.map((address) => ({ kind: "put-address", ...address }) as const),
-  ]);
+  for (const host of records.hosts.toSorted((a, b) => a.sequence - b.sequence)) {
+    putHost(state, host);
+  }
+  for (const blackouts of records.blackouts) {
+    putBlackouts(state, blackouts);
+  }
+  for (const block of records.blocks.toSorted((a, b) => a.sequence - b.sequence || a.first - b.first)) {
+    putBlock(state, block);
+  }
+  for (const address of records.addresses) {
+    putAddress(state, address);
+  }
   return state;
 }
 
-function putBlock(state: IpamState, record: BlockRecord): BlockState {
-  const network = networkOf(state, record.network);
-  const block = network.blocks.get(record.first) ?? createBlock(network, record.first);
-  updateBlock(state, block, record);
-  return block;
-}
-
-/** The block of a decision; a decision made from another state names a block that is not in this one. */
-function decidedBlock(state: IpamState, change: AddressChange): BlockState {
-  const network = networkOf(state, change.network);
-  const { block } = change;
-  if (block !== undefined && block.pool.network !== network) {
-    throw inconsistent(`the decision on "${change.name}" was made from a state that was replaced since`);
-  }
-  return block ?? createBlock(network, change.first);
-}
-
-function updateBlock(state: IpamState, block: BlockState, record: BlockRecord): void {
-  const grown = record.revision - block.revision;
-  block.revision = record.revision;
-  block.pool.network.revision += grown;
-  state.revision += grown;
-  if (block.sequence !== record.sequence) {
-    if (block.count > 0) {
-      throw inconsistent(`block ${nameOf(block)} has addresses in use and changes hands`);
-    }
-    state.sequence = Math.max(state.sequence, record.sequence + 1);
-    detach(block);
-    block.sequence = record.sequence;
-    attach(state, block, record.owner);
-  }
-}
-
-function createBlock(network: NetworkState, first: number): BlockState {
-  const pool = poolAt(network, first);
-  if (pool === undefined || first !== blockStart(network, first) || network.blocks.has(first)) {
-    throw inconsistent(`${formatIpv4(first)} starts no new block of network "${network.network.name}"`);
-  }
-  // Each field is named here, and small blocks get all their holders at once: objects of one shape without spare room keep allocations fast.
-  const { size, words, full } = createAddressSet(network.blockSize);
-  const block: BlockState = {
-    size,
-    count: 0,
-    bits: 0,
-    first,
-    revision: 0,
-    sequence: 0,
-    pool,
-    holding: undefined,
-    holders: Array.from({ length: Math.min(size, MAX_PREPARED) }, () => undefined),
-    previous: undefined,
-    next: undefined,
-    words,
-    full,
-  };
-  network.blocks.set(first, block);
-  advanceUnused(pool);
-  return block;
-}
-
-/** Moves `pool.unused` up over blocks that are used or wholly blacked out. */
-function advanceUnused(pool: Pool): void {
-  const { network } = pool;
-  while (pool.unused < pool.end) {
-    const next = blockStart(network, skipBlackouts(network.blackouts, pool.unused));
-    if (next > pool.unused) {
-      pool.unused = next;
-    } else if (network.blocks.has(next)) {
-      pool.unused += network.blockSize;
-    } else {
-      return;
+/**
+ * Hosts as they are stored after one revision: all leave their groups before any joins one, so that the order does not matter for the subnet that a leaf is bound to.
+ * Throws `STATE_INCONSISTENT`.
+ */
+export function putHosts(state: IpamState, records: readonly HostRecord[]): void {
+  for (const { name } of records) {
+    const known = state.hosts.get(name);
+    if (known !== undefined) {
+      forgetHost(state, known);
     }
   }
-}
-
-/** Takes the block from its owner or from the list of returned blocks; a new block is in neither. */
-function detach(block: BlockState): void {
-  const { holding, pool } = block;
-  if (holding === undefined) {
-    if (block.sequence !== 0) {
-      unlink(pool.returned, block);
-    }
-    return;
-  }
-  const { host, owner } = holding;
-  unlink(holding.open, block);
-  block.holding = undefined;
-  host.blocks.delete(block);
-  holding.blocks -= 1;
-  if (holding.blocks === 0) {
-    owner.holdings.delete(host.id);
-  }
-  if (owner.holdings.size === 0) {
-    const { owners } = pool.network;
-    const segments = owners.get(owner.tenant);
-    segments?.delete(owner.segment);
-    if (segments?.size === 0) {
-      owners.delete(owner.tenant);
-    }
+  for (const record of records.toSorted((a, b) => a.sequence - b.sequence)) {
+    putHost(state, record);
   }
 }
 
-function attach(state: IpamState, block: BlockState, record: BlockOwner | undefined): void {
-  const { pool } = block;
-  if (record === undefined) {
-    link(pool.returned, block);
-    return;
-  }
-  const host = state.hosts.get(record.host);
-  if (host === undefined || host.placements.get(pool.network) !== pool) {
-    throw inconsistent(
-      `block ${nameOf(block)} is of host ${record.host}, which is not in group ${pool.group.cidr}`,
-    );
-  }
-  const owner = intern(pool.network, record);
-  let holding = owner.holdings.get(host.id);
-  if (holding === undefined) {
-    holding = { host, owner, record, blocks: 0, open: { head: undefined, tail: undefined } };
-    owner.holdings.set(host.id, holding);
-  }
-  holding.blocks += 1;
-  host.blocks.add(block);
-  block.holding = holding;
-  link(holding.open, block);
-}
-
-function intern(network: NetworkState, { tenant, segment }: BlockOwner): OwnerState {
-  let segments = network.owners.get(tenant);
-  if (segments === undefined) {
-    segments = new Map();
-    network.owners.set(tenant, segments);
-  }
-  let owner = segments.get(segment);
-  if (owner === undefined) {
-    owner = { tenant, segment, holdings: new Map() };
-    segments.set(segment, owner);
-  }
-  return owner;
-}
-
-/** Puts the block into the list by its sequence number, which is mostly the highest. */
-function link(list: BlockList, block: BlockState): void {
-  let before = list.tail;
-  while (before !== undefined && before.sequence > block.sequence) {
-    before = before.previous;
-  }
-  const after = before === undefined ? list.head : before.next;
-  block.previous = before;
-  block.next = after;
-  if (before === undefined) {
-    list.head = block;
-  } else {
-    before.next = block;
-  }
-  if (after === undefined) {
-    list.tail = block;
-  } else {
-    after.previous = block;
-  }
-}
-
-function unlink(list: BlockList, block: BlockState): void {
-  const { previous, next } = block;
-  if (previous === undefined) {
-    list.head = next;
-  } else {
-    previous.next = next;
-  }
-  if (next === undefined) {
-    list.tail = previous;
-  } else {
-    next.previous = previous;
-  }
-  block.previous = undefined;
-  block.next = undefined;
-}
-
-/** Gives an address of an owned block to a name. */
-function hold(state: IpamState, block: BlockState, { name, address }: AddressRecord): void {
-  const inUse = state.names.size;
-  const offset = address - block.first;
-  const { holding } = block;
-  const allocation = { name, address, block };
-  state.names.set(name, allocation);
-  if (holding === undefined || block.holders[offset] !== undefined || state.names.size === inUse) {
-    throw inconsistent(
-      `address ${formatIpv4(address)} of "${name}" is in use, has two names or lies in no owned block`,
-    );
-  }
-  block.holders[offset] = allocation;
-  addOffset(block, offset);
-  if (block.count === block.size) {
-    unlink(holding.open, block);
-  }
-}
-
-function drop(state: IpamState, block: BlockState, { name, address }: AddressRecord): void {
-  const offset = address - block.first;
-  const { holding } = block;
-  if (holding === undefined || block.holders[offset]?.name !== name || !state.names.delete(name)) {
-    throw inconsistent(`address ${formatIpv4(address)} is not held by "${name}"`);
-  }
-  if (block.count === block.size) {
-    link(holding.open, block);
-  }
-  block.holders[offset] = undefined;
-  deleteOffset(block, offset);
-}
-
-function blockOf(network: NetworkState, address: number): BlockState {
-  const block = network.blocks.get(blockStart(network, address));
-  if (block === undefined) {
-    throw inconsistent(
-      `address ${formatIpv4(address)} lies in no block of network "${network.network.name}"`,
-    );
-  }
-  return block;
+function putAddress(state: IpamState, address: AddressRecord): void {
+  hold(state, blockOf(networkOf(state, address.network), address.address), address);
 }
 
 function putHost(state: IpamState, record: HostRecord): void {
@@ -372,20 +162,4 @@ function putBlackouts(state: IpamState, record: BlackoutRecord): void {
     pool.unused = pool.first;
     advanceUnused(pool);
   }
-}
-
-function networkOf(state: IpamState, name: string): NetworkState {
-  const network = state.networksByName.get(name);
-  if (network === undefined) {
-    throw inconsistent(`network "${name}" is not in the topology`);
-  }
-  return network;
-}
-
-function nameOf(block: BlockState): string {
-  return formatCidr(block.first, block.pool.network.network.blockMask);
-}
-
-function inconsistent(message: string): NetworkError {
-  return new NetworkError("invalid", "STATE_INCONSISTENT", message);
 }

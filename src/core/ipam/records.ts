@@ -72,7 +72,7 @@ export interface IpamRecords {
   readonly revisionBase: RevisionBase;
   readonly hosts: readonly HostRecord[];
   readonly blocks: readonly BlockRecord[];
-  readonly addresses: readonly AddressRecord[];
+  readonly addresses: Iterable<AddressRecord>;
   readonly blackouts: readonly BlackoutRecord[];
 }
 

@@ -1,8 +1,16 @@
 import { formatCidr, rangeOf, type Cidr } from "../net/cidr.ts";
-import { formatIpv4, type Ipv4 } from "../net/ipv4.ts";
+import { formatIpv4, readIpv4, type Ipv4 } from "../net/ipv4.ts";
 import type { Group, Host, Network } from "../topology/topology.ts";
 import { explainUnplaced } from "./placement.ts";
-import { poolAt, type BlockState, type HostState, type IpamState, type NetworkState } from "./state.ts";
+import {
+  networkAt,
+  poolAt,
+  type Allocation,
+  type BlockState,
+  type HostState,
+  type IpamState,
+  type NetworkState,
+} from "./state.ts";
 
 /** A host as it is shown. */
 export interface HostView extends Host {
@@ -61,6 +69,27 @@ export function viewHostsOf(state: IpamState, network: string, leafCidr: Cidr): 
     : [];
 }
 
+/** The host with this name. */
+export function viewHostNamed(state: IpamState, name: string): HostView | undefined {
+  const host = state.hosts.get(name);
+  return host === undefined ? undefined : viewHost(state, host);
+}
+
+/** The block with this CIDR, exactly. */
+export function viewBlockAt(state: IpamState, cidr: string): BlockView | undefined {
+  const address = readIpv4(cidr.slice(0, cidr.indexOf("/")));
+  const network = address === undefined ? undefined : networkAt(state, address);
+  const block = address === undefined ? undefined : network?.blocks.get(address);
+  const view = network === undefined || block === undefined ? undefined : viewBlock(network.network, block);
+  return view?.cidr === cidr ? view : undefined;
+}
+
+/** The address of a name. */
+export function viewAddress(state: IpamState, name: string): AddressView | undefined {
+  const found = state.names.get(name);
+  return found === undefined ? undefined : viewAllocation(found);
+}
+
 /** One host; the reason of an unplaced one is worked out here. */
 function viewHost(state: IpamState, { record }: HostState): HostView {
   const { name, ip, agentPort, tags, origin, misplaced } = record;
@@ -78,11 +107,7 @@ export function viewBlocks(networks: readonly NetworkState[]): readonly BlockVie
 
 /** All addresses in use, in the order of their allocation since the state was built. */
 export function viewAddresses(state: IpamState): readonly AddressView[] {
-  return [...state.names.values()].map(({ name, address, block }) => {
-    const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
-    const network = block.pool.network.network.name;
-    return { name, address: formatIpv4(address), network, host, tenant, segment };
-  });
+  return [...state.names.values()].map(viewAllocation);
 }
 
 /** What routes depend on, network by network, in the order of the document. */
@@ -99,6 +124,12 @@ function layoutOf(state: IpamState, network: NetworkState): Pick<NetworkLayout, 
         .toSorted((a, b) => a.first - b.first)
         .map((block) => cidrOf(network.network, block)),
   };
+}
+
+function viewAllocation({ name, address, block }: Allocation): AddressView {
+  const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
+  const network = block.pool.network.network.name;
+  return { name, address: formatIpv4(address), network, host, tenant, segment };
 }
 
 function viewBlock(network: Network, block: BlockState): BlockView {

@@ -1,0 +1,175 @@
+import type { Change } from "../../core/ipam/change.ts";
+import type { Problem, Topology } from "../../core/topology/read-topology.ts";
+import type { Logger } from "../../ports/logger.ts";
+import type { CommitResult, Store, StoreOperation, Transaction } from "../../ports/store.ts";
+import type { AddressingKeys } from "../keys.ts";
+import type { Addressing } from "../load-addressing.ts";
+import { writeTopology } from "../stored-records.ts";
+import type { AddressingCache } from "./cache.ts";
+import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
+import { commitStaged, fits, rollForward, storedGeneration } from "./staging.ts";
+import { transactionOf } from "./transaction.ts";
+
+/** What a change of the state comes to. */
+export interface Decision<T> {
+  readonly changes: readonly Change[];
+  readonly result: T;
+  /** With a `replace`: the topology to come. */
+  readonly topology?: Topology;
+  /** What else is written; instead of what the changes write under the same key. */
+  readonly operations?: readonly StoreOperation[];
+}
+
+/** What `DecisionRunner` needs. */
+export interface DecisionOptions {
+  readonly store: Store;
+  readonly log: Logger;
+  readonly keys: AddressingKeys;
+  readonly cache: AddressingCache;
+  readonly committer: Committer;
+  readonly nextId: () => string;
+  readonly onRetry: () => void;
+}
+
+/** For staging a large change and bringing it to its keys. */
+const STAGED_MS = 120_000;
+
+/** Runs decisions that have a transaction of their own (hosts, labels, topology, blackouts, import): one that fits it directly, others staged. */
+export class DecisionRunner {
+  readonly #options: DecisionOptions;
+
+  constructor(options: DecisionOptions) {
+    this.#options = options;
+  }
+
+  /** Decides, commits and, after a lost compare, decides again. Throws what `decide` and the store throw, and `ADDRESSING_CONTENDED`. */
+  async run<T>(decide: (addressing: Addressing) => Decision<T>, signal: AbortSignal): Promise<T> {
+    const { cache, committer, log, onRetry } = this.#options;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      await committer.ready();
+      signal.throwIfAborted();
+      const decision = decide(cache.current);
+      if (decision.changes.length === 0) {
+        return decision.result;
+      }
+      const { result, transaction } = await this.#commit(decision);
+      if (result.ok) {
+        await committer.ready().catch((error: unknown) => {
+          log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
+        });
+        return decision.result;
+      }
+      onRetry();
+      log.warn({ attempt }, "another replica changed addresses or hosts first; planned again");
+      await committer.caughtUp(transaction, result.failed);
+    }
+    throw contended();
+  }
+
+  async #commit(
+    decision: Decision<unknown>,
+  ): Promise<{ readonly result: CommitResult; readonly transaction: Transaction }> {
+    const { cache, keys, store, committer, nextId } = this.#options;
+    const addressing = cache.current;
+    const id = nextId();
+    const context = { keys, addressing, revision: cache.revision, id, topology: storedTopology(decision) };
+    const planned = transactionOf(context, decision.changes, store.limits);
+    const transaction = { ...planned, operations: merged(planned.operations, decision.operations ?? []) };
+    if (!fits(store, transaction)) {
+      return { transaction, result: await this.#commitStaged(id, transaction, addressing) };
+    }
+    try {
+      return { transaction, result: await committer.commit(transaction) };
+    } catch (failure) {
+      return { transaction, result: await this.#findOut(transaction, failure) };
+    }
+  }
+
+  /** Whether a transaction whose answer was lost was taken: its keys have just what it writes. */
+  async #findOut({ operations }: Transaction, failure: unknown): Promise<CommitResult> {
+    const { committer } = this.#options;
+    if (!isUnknown(failure)) {
+      throw failure;
+    }
+    let revision = 0;
+    try {
+      for (const operation of operations) {
+        const entry = await committer.get(operation.key);
+        if (entry?.value !== (operation.kind === "put" ? operation.value : undefined)) {
+          throw outcomeUnknown("the change", [failure]);
+        }
+        revision = Math.max(revision, entry?.modRevision ?? 0);
+      }
+      await committer.reached(revision);
+    } catch (error) {
+      throw outcomeUnknown("the change", [failure, error]);
+    }
+    return { ok: true, revision };
+  }
+
+  async #commitStaged(
+    id: string,
+    transaction: Transaction,
+    { generation }: Addressing,
+  ): Promise<CommitResult> {
+    const { store, keys, committer, log } = this.#options;
+    const change = { id, transaction, before: generation };
+    let result: CommitResult;
+    try {
+      result = await committer.within(STAGED_MS, (signal) => commitStaged(store, keys, change, signal));
+    } catch (failure) {
+      if (!isUnknown(failure)) {
+        throw failure;
+      }
+      result = await this.#findOutStaged(id, failure);
+    }
+    if (!result.ok) {
+      const met = result.failed.map((item) => ("key" in item ? item.modRevision : item.maxRevision));
+      await committer.reached(Math.max(0, ...met));
+      return result;
+    }
+    try {
+      await committer.within(STAGED_MS, (signal) => rollForward(store, keys, signal));
+      await committer.reached(result.revision);
+    } catch (error) {
+      log.warn({ err: error, staged: id }, "a large change is valid, and goes on to its keys in a moment");
+    }
+    return result;
+  }
+
+  async #findOutStaged(id: string, failure: unknown): Promise<CommitResult> {
+    const { store, keys, committer } = this.#options;
+    try {
+      const { generation, modRevision } = await committer.within(STAGED_MS, (signal) =>
+        storedGeneration(store, keys, signal),
+      );
+      if (generation.last === id) {
+        return { ok: true, revision: modRevision };
+      }
+    } catch (error) {
+      throw outcomeUnknown("the change", [failure, error]);
+    }
+    throw outcomeUnknown("the change", [failure]);
+  }
+}
+
+function storedTopology({ topology, changes }: Decision<unknown>): string | undefined {
+  const [change] = changes;
+  if (topology === undefined || change?.kind !== "replace") {
+    return undefined;
+  }
+  const warnings: readonly Problem[] = topology.warnings;
+  return writeTopology({
+    document: topology.document,
+    warnings,
+    revisionBase: change.records.revisionBase,
+  });
+}
+
+function merged(
+  operations: readonly StoreOperation[],
+  others: readonly StoreOperation[],
+): readonly StoreOperation[] {
+  const instead = new Set(others.map(({ key }) => key));
+  return others.length === 0 ? operations : [...operations.filter(({ key }) => !instead.has(key)), ...others];
+}

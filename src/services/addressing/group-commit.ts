@@ -1,0 +1,337 @@
+import { NetworkError } from "../../core/errors.ts";
+import { formatIpv4 } from "../../core/net/ipv4.ts";
+import type { Logger } from "../../ports/logger.ts";
+import type { Compare, StoreEntry, StoreLimits, Transaction } from "../../ports/store.ts";
+import type { AddressingKeys } from "../keys.ts";
+import { readAddress } from "../stored-records.ts";
+import type { AddressingCache } from "./cache.ts";
+import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
+import { planGroup, type Group, type Member } from "./plan-group.ts";
+import type { TransactionContext } from "./transaction.ts";
+import { WaitingLine, type Waiting, type WaitingAllocation, type WaitingRelease } from "./waiting.ts";
+
+/** Counts since the start. */
+export interface AddressingCounters {
+  /** Allocations and releases that are durable. */
+  readonly allocations: number;
+  readonly releases: number;
+  /** Plans that were made again after a lost compare. */
+  readonly retries: number;
+  /** Shared transactions that were sent, and the allocations and releases in them. */
+  readonly groups: number;
+  readonly members: number;
+}
+
+/** What `GroupCommit` needs. */
+export interface GroupCommitOptions {
+  readonly log: Logger;
+  readonly keys: AddressingKeys;
+  readonly limits: StoreLimits;
+  readonly cache: AddressingCache;
+  readonly committer: Committer;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  /** A name that no other transaction of any replica has. */
+  readonly nextId: () => string;
+  /** Runs a release that needs a transaction of its own; settles it, and never rejects. */
+  readonly release: (waiting: WaitingRelease) => Promise<void>;
+}
+
+/**
+ * Runs changes in the order in which they were asked for. Allocations and releases that wait share one transaction; while it is on its way, the next ones collect. Other decisions run alone.
+ *
+ *     line ─► planGroup ─► commit ─┬─ taken ───► all are answered, after the cache has it
+ *              ▲                   ├─ lost ────► whose compares failed are planned again when the cache has what they met, the others at once
+ *              └───────────────────┘
+ *                                  └─ unknown ─► never sent again: the names' keys are read, and tell
+ *
+ * One transaction is on its way at a time: a second would have to be planned on what is not known yet.
+ */
+export class GroupCommit {
+  readonly #options: GroupCommitOptions;
+  readonly #line = new WaitingLine();
+  #isRunning = false;
+  readonly #counters = { allocations: 0, releases: 0, retries: 0, groups: 0, members: 0 };
+
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
+  }
+
+  get counters(): AddressingCounters {
+    return { ...this.#counters };
+  }
+
+  /** Lets the change wait for its turn. Throws `ADDRESSING_BUSY`. */
+  push(item: Waiting): void {
+    this.#line.push(item);
+    this.#start();
+  }
+
+  /** One more plan after a lost compare. */
+  countRetry(): void {
+    this.#counters.retries += 1;
+  }
+
+  #start(): void {
+    if (!this.#isRunning) {
+      this.#isRunning = true;
+      void this.#run();
+    }
+  }
+
+  /** Never rejects: what fails, fails for those who wait. */
+  async #run(): Promise<void> {
+    // What is asked for in one go shares the first transaction.
+    await Promise.resolve();
+    while (this.#line.length > 0) {
+      try {
+        await this.#options.committer.ready();
+        await this.#turn();
+      } catch (error) {
+        for (const { reject } of this.#line.drain()) {
+          reject(error);
+        }
+      }
+    }
+    this.#isRunning = false;
+  }
+
+  async #turn(): Promise<void> {
+    const first = this.#line.peek();
+    if (first?.kind === "decision") {
+      this.#line.shift();
+      await first.run();
+      return;
+    }
+    const { keys, cache, limits, random, nextId, release } = this.#options;
+    const context: TransactionContext = {
+      keys,
+      addressing: cache.current,
+      revision: cache.revision,
+      id: nextId(),
+    };
+    const group = planGroup(context, this.#line, limits, {
+      random,
+      refuse: (waiting, error) => this.#refuse(waiting, error),
+    });
+    if (group.transaction !== undefined) {
+      await this.#send(context, group, group.transaction);
+    }
+    if (group.alone !== undefined) {
+      await release(group.alone);
+    }
+  }
+
+  /** Never rejects. */
+  async #send(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<void> {
+    const { committer, log } = this.#options;
+    this.#counters.groups += 1;
+    this.#counters.members += members.length;
+    try {
+      const result = await committer.commit(transaction);
+      if (result.ok) {
+        await this.#succeed(members);
+      } else {
+        log.warn(
+          { members: members.length, failed: result.failed.length },
+          "another replica changed addresses or hosts first; planned again",
+        );
+        this.#planAgain(members, transaction, result.failed);
+      }
+    } catch (failure) {
+      if (isUnknown(failure)) {
+        log.warn({ err: failure }, "the store did not answer; the names are read to see what became of them");
+        await this.#findOut(context, members, failure);
+      } else {
+        members.forEach(({ waiting }) => waiting.reject(failure));
+      }
+    }
+  }
+
+  /** The cache has it, unless it is being read anew: then the answers wait for that. */
+  async #succeed(members: readonly Member[]): Promise<void> {
+    const { committer, log } = this.#options;
+    await committer.ready().catch((error: unknown) => {
+      log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
+    });
+    for (const member of members) {
+      switch (member.kind) {
+        case "allocate":
+          this.#counters.allocations += 1;
+          member.waiting.resolve(member.address);
+          break;
+        case "release":
+          this.#counters.releases += 1;
+          member.waiting.resolve();
+          break;
+        case "refusal":
+          this.#refuse(member.waiting, member.error);
+          break;
+      }
+    }
+  }
+
+  #refuse(waiting: WaitingAllocation | WaitingRelease, error: unknown): void {
+    if (waiting.kind === "release" && error instanceof NetworkError && error.code === "ADDRESS_NOT_FOUND") {
+      void this.#confirmAbsent(waiting, error);
+    } else {
+      waiting.reject(error);
+    }
+  }
+
+  /**
+   * Whoever releases a name that another replica gave out a moment ago must not be told that there is none: he would forget it, and nobody would release it. Asks the store, and plans
+   * again when it has the name. Never rejects.
+   */
+  async #confirmAbsent(waiting: WaitingRelease, error: NetworkError): Promise<void> {
+    const { keys, committer } = this.#options;
+    if (/\p{Surrogate}/u.test(waiting.nameOrIp)) {
+      // No key can have this name.
+      waiting.reject(error);
+      return;
+    }
+    try {
+      const entry = await committer.get(keys.address(waiting.nameOrIp));
+      if (entry !== undefined) {
+        await committer.reached(entry.modRevision);
+      }
+      waiting.attempts += 1;
+      if (entry === undefined || waiting.attempts >= MAX_ATTEMPTS) {
+        waiting.reject(error);
+        return;
+      }
+    } catch (failure) {
+      waiting.reject(failure);
+      return;
+    }
+    this.#line.putBack([waiting]);
+    this.#start();
+  }
+
+  #planAgain(members: readonly Member[], transaction: Transaction, failed: readonly Compare[]): void {
+    const lost = new Set(failed.map((item) => ("key" in item ? item.key : item.prefix)));
+    const keyed = new Set(members.flatMap((member) => (member.kind === "refusal" ? [] : member.keys)));
+    // The topology, the generation, or none that is known: everybody lost.
+    const all = lost.size === 0 || [...lost].some((key) => !keyed.has(key));
+    const behind: Waiting[] = [];
+    const atOnce: Waiting[] = [];
+    for (const member of members) {
+      const { waiting } = member;
+      const isLost = member.kind !== "refusal" && (all || member.keys.some((key) => lost.has(key)));
+      if (!isLost) {
+        atOnce.push(waiting);
+        continue;
+      }
+      this.#counters.retries += 1;
+      waiting.attempts += 1;
+      const [blockKey = ""] = member.keys;
+      if (member.kind === "allocate" && member.newBlock && lost.has(blockKey)) {
+        member.waiting.spread = true;
+      }
+      if (waiting.attempts < MAX_ATTEMPTS) {
+        behind.push(waiting);
+      } else {
+        waiting.reject(contended());
+      }
+    }
+    const needsWait = failed.some((item) => "key" in item && item.modRevision === 0);
+    this.#line.putBack(needsWait ? atOnce : inOrder(members, [...behind, ...atOnce]));
+    if (needsWait && behind.length > 0) {
+      void this.#putBackLater(behind, transaction, failed);
+    }
+  }
+
+  /** What lost to a deletion has its turn once the cache knows of that; the others do not wait for it. Never rejects. */
+  async #putBackLater(
+    behind: readonly Waiting[],
+    transaction: Transaction,
+    failed: readonly Compare[],
+  ): Promise<void> {
+    await this.#options.committer.caughtUp(transaction, failed);
+    this.#line.putBack(behind);
+    this.#start();
+  }
+
+  /** The outcome is unknown, and the transaction may still be taken: what the names' keys hold now decides the answers, and nothing is sent again. */
+  async #findOut(
+    { keys, id }: TransactionContext,
+    members: readonly Member[],
+    failure: unknown,
+  ): Promise<void> {
+    const { committer } = this.#options;
+    let entries: ReadonlyMap<Member, StoreEntry | undefined>;
+    try {
+      const read = members.map(async (member): Promise<[Member, StoreEntry | undefined]> => {
+        const name = nameOf(member);
+        return [member, name === undefined ? undefined : await committer.get(keys.address(name))];
+      });
+      entries = new Map(await Promise.all(read));
+      const own = [...entries.values()].find(
+        (entry) => entry !== undefined && readAddress(entry.key, entry.value).transaction === id,
+      );
+      if (own !== undefined) {
+        await committer.reached(own.modRevision);
+        await this.#succeed(members);
+        return;
+      }
+    } catch (error) {
+      members.forEach(({ waiting }) => waiting.reject(outcomeUnknown("the change", [failure, error])));
+      return;
+    }
+    await Promise.all([...entries].map(([member, entry]) => this.#answer(member, entry, failure)));
+  }
+
+  /** For one member of a transaction that the store does not show to have been taken. */
+  async #answer(member: Member, entry: StoreEntry | undefined, failure: unknown): Promise<void> {
+    const { committer, cache } = this.#options;
+    switch (member.kind) {
+      case "allocate":
+        member.waiting.reject(
+          entry === undefined
+            ? outcomeUnknown(`the address of "${member.waiting.request.name}"`, [failure])
+            : heldByOther(entry),
+        );
+        break;
+      case "release":
+        if (entry === undefined) {
+          await committer.holds(() => !cache.current.state.names.has(member.name));
+          this.#counters.releases += 1;
+          member.waiting.resolve();
+        } else {
+          member.waiting.reject(outcomeUnknown(`the release of "${member.name}"`, [failure]));
+        }
+        break;
+      case "refusal":
+        this.#line.putBack([member.waiting]);
+        break;
+    }
+  }
+}
+
+function nameOf(member: Member): string | undefined {
+  switch (member.kind) {
+    case "allocate":
+      return member.waiting.request.name;
+    case "release":
+      return member.name;
+    case "refusal":
+      return undefined;
+  }
+}
+
+/** In the order of the group. */
+function inOrder(members: readonly Member[], items: readonly Waiting[]): readonly Waiting[] {
+  const wanted = new Set(items);
+  return members.map(({ waiting }) => waiting).filter((waiting) => wanted.has(waiting));
+}
+
+function heldByOther({ key, value }: StoreEntry): NetworkError {
+  const { name, address, host, tenant, segment } = readAddress(key, value);
+  const at = formatIpv4(address);
+  return new NetworkError(
+    "conflict",
+    "ADDRESS_EXISTS",
+    `"${name}" already holds address ${at}; release it first, or use another name`,
+    { name, address: at, host, tenant, segment },
+  );
+}
