@@ -7,7 +7,7 @@ import { answer, answerPieces } from "../answers.ts";
 import type { Resource } from "../resource.ts";
 import { ImportReport, importBody, importQuery, StateDocument } from "./state.schemas.ts";
 
-/** Bytes of a state; 250,000 addresses take about 40 MB, and four times that of memory while they are read. */
+/** Bytes of a state; 250,000 addresses take 35 to 50 MB, and about ten times that of memory while they are read. */
 export const maxStateBytes = 256 * 1024 * 1024;
 
 /** What the API asks of the part that exports and imports. */

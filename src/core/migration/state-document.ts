@@ -29,7 +29,7 @@ export interface ExportedState {
 const CHUNK = 1000;
 
 /**
- * The document as JSON text, in pieces, a record on each line. Equal states give equal texts but for `exportedAt`. 250,000 addresses take about 35 MB.
+ * The document as JSON text, in pieces, a record on each line. Equal states give equal texts but for `exportedAt`. 250,000 addresses take 35 to 50 MB.
  */
 export function* writeStateDocument({
   exportedAt,
