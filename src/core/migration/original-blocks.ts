@@ -1,6 +1,6 @@
-import { NetworkError } from "../errors.ts";
 import type { BlockOwner, HostRecord } from "../ipam/records.ts";
-import { containsCidr, networkOf, rangeOf, type Cidr } from "../net/cidr.ts";
+import { containsCidr, rangeOf, type Cidr } from "../net/cidr.ts";
+import { networkFrom } from "../topology/read-networks.ts";
 import type { FindingList } from "./finding.ts";
 import type { BlobBlock, BlobGroup } from "./original-blob.ts";
 import type { TakenNetwork } from "./original-topology.ts";
@@ -75,7 +75,7 @@ function placeOf(
   findings: FindingList,
 ): Cidr | undefined {
   const { blockMask, name } = carved.network;
-  const cidr = cidrOf(block.cidr);
+  const cidr = networkFrom(block.cidr);
   if (
     cidr !== undefined &&
     cidr === block.cidr &&
@@ -247,15 +247,4 @@ function nameOf(group: BlobGroup, index: number): string {
 
 function quoted(owner: string | undefined): string {
   return owner === undefined ? "nobody" : `"${owner}"`;
-}
-
-function cidrOf(text: string): Cidr | undefined {
-  try {
-    return networkOf(text);
-  } catch (error) {
-    if (error instanceof NetworkError) {
-      return undefined;
-    }
-    throw error;
-  }
 }

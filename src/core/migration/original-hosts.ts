@@ -1,9 +1,8 @@
-import { NetworkError } from "../errors.ts";
 import { DEFAULT_AGENT_PORT } from "../ipam/hosts.ts";
 import { compareText } from "../ipam/imported-state.ts";
 import type { HostGroup, HostRecord } from "../ipam/records.ts";
 import { SUBNET_LABEL } from "../ipam/state.ts";
-import { parseIpv4, type Ipv4 } from "../net/ipv4.ts";
+import { formatIpv4, readIpv4 } from "../net/ipv4.ts";
 import { matchesAssignment } from "../topology/place-host.ts";
 import type { FindingList } from "./finding.ts";
 import type { BlobHost } from "./original-blob.ts";
@@ -41,8 +40,8 @@ function takeHost(
 ): void {
   const { name, place } = host;
   const left = "it is left out there, with its blocks and addresses";
-  const ip = addressOf(host.ip);
-  if (ip === undefined || name === "" || /\p{Surrogate}/u.test(name) || leaf.kind !== "group") {
+  const value = readIpv4(host.ip);
+  if (value === undefined || name === "" || /\p{Surrogate}/u.test(name) || leaf.kind !== "group") {
     findings.unsound(
       "host-invalid",
       place,
@@ -51,6 +50,7 @@ function takeHost(
     );
     return;
   }
+  const ip = formatIpv4(value);
   const known = hosts.get(name);
   if (here.has(name)) {
     findings.unsound(
@@ -99,16 +99,5 @@ function takeHost(
       `the labels of host ${name} do not fit its group ${leaf.cidr}`,
       "it stays, misplaced: it keeps its addresses, gets no new block, and moves when its last address is released",
     );
-  }
-}
-
-function addressOf(text: string): Ipv4 | undefined {
-  try {
-    return parseIpv4(text);
-  } catch (error) {
-    if (error instanceof NetworkError) {
-      return undefined;
-    }
-    throw error;
   }
 }

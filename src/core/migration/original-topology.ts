@@ -1,6 +1,7 @@
 import { NetworkError } from "../errors.ts";
-import { networkOf, overlaps, type Cidr } from "../net/cidr.ts";
+import { overlaps, type Cidr } from "../net/cidr.ts";
 import { ROOT_NAME, siblingBits } from "../topology/carve-groups.ts";
+import { networkFrom } from "../topology/read-networks.ts";
 import { readTopology } from "../topology/read-topology.ts";
 import type { GroupDocument, NetworkDocument } from "../topology/topology-document.ts";
 import type { CarvedNetwork, Group } from "../topology/topology.ts";
@@ -210,14 +211,7 @@ function firstMoved(
 
 /** "" is the root above several groups, which stands for the whole network. */
 function sameRange(text: string, cidr: Cidr): boolean {
-  try {
-    return text === "" || networkOf(text) === cidr;
-  } catch (error) {
-    if (error instanceof NetworkError) {
-      return false;
-    }
-    throw error;
-  }
+  return text === "" || networkFrom(text) === cidr;
 }
 
 function pairLeaves(

@@ -1,9 +1,9 @@
-import { NetworkError } from "../errors.ts";
 import { buildState } from "../ipam/commit.ts";
 import type { ImportedState } from "../ipam/imported-state.ts";
 import { importedRecords } from "../ipam/imported-state.ts";
 import type { BlackoutRecord, BlockRecord } from "../ipam/records.ts";
-import { compareCidr, containsCidr, networkOf, type Cidr } from "../net/cidr.ts";
+import { compareCidr, containsCidr, type Cidr } from "../net/cidr.ts";
+import { networkFrom } from "../topology/read-networks.ts";
 import { readTopology } from "../topology/read-topology.ts";
 import { FindingList, type Finding } from "./finding.ts";
 import { lowerBound, readAddresses } from "./original-addresses.ts";
@@ -105,7 +105,7 @@ function blackoutsOf({ source, carved }: TakenNetwork, findings: FindingList): r
   const { name, cidr: whole } = carved.network;
   const cidrs = source.blackouts
     .flatMap((text, index): readonly Cidr[] => {
-      const cidr = cidrOf(text);
+      const cidr = networkFrom(text);
       if (cidr !== undefined && cidr !== whole && containsCidr(whole, cidr)) {
         return [cidr];
       }
@@ -122,15 +122,4 @@ function blackoutsOf({ source, carved }: TakenNetwork, findings: FindingList): r
     (cidr, index) => !cidrs.slice(0, index).some((other) => containsCidr(other, cidr)),
   );
   return outer.length === 0 ? [] : [{ network: name, cidrs: outer }];
-}
-
-function cidrOf(text: string): Cidr | undefined {
-  try {
-    return networkOf(text);
-  } catch (error) {
-    if (error instanceof NetworkError) {
-      return undefined;
-    }
-    throw error;
-  }
 }

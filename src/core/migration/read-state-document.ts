@@ -1,8 +1,8 @@
 import { NetworkError } from "../errors.ts";
 import type { ImportedAddress, ImportedState } from "../ipam/imported-state.ts";
 import type { BlackoutRecord, BlockRecord, HostRecord, RevisionBase } from "../ipam/records.ts";
-import { compareCidr, parseCidr, rangeOf, type Cidr } from "../net/cidr.ts";
-import { ipv4Value, parseIpv4, type Ipv4 } from "../net/ipv4.ts";
+import { compareCidr, formatCidr, rangeOf, type Cidr } from "../net/cidr.ts";
+import { formatIpv4, ipv4Value, readIpv4, type Ipv4 } from "../net/ipv4.ts";
 import {
   isObject,
   keyPlace,
@@ -16,6 +16,7 @@ import {
   type Findings,
   type JsonObject,
 } from "../topology/document-reader.ts";
+import { networkFrom } from "../topology/read-networks.ts";
 import { readTopology, type Topology } from "../topology/read-topology.ts";
 import type { HostOrigin } from "../topology/topology.ts";
 import { checkState } from "./check-state.ts";
@@ -219,28 +220,19 @@ function readName(findings: Findings, value: unknown, place: string): string {
 }
 
 function readAddressText(findings: Findings, value: unknown, place: string): Ipv4 {
-  return parsed(findings, value, place, parseIpv4, "0.0.0.0" as Ipv4);
+  const text = readText(findings, value, place);
+  const address = readIpv4(text);
+  if (address === undefined) {
+    refuse(findings, place, `"${text}" is not an IPv4 address: write it as a.b.c.d`);
+  }
+  return formatIpv4(address ?? 0);
 }
 
 function readCidr(findings: Findings, value: unknown, place: string): Cidr {
-  return parsed(findings, value, place, parseCidr, "0.0.0.0/32" as Cidr);
-}
-
-/** The parser's complaint becomes a problem, and `otherwise` stands for the value. */
-function parsed<T>(
-  findings: Findings,
-  value: unknown,
-  place: string,
-  parse: (text: string) => T,
-  otherwise: T,
-): T {
-  try {
-    return parse(readText(findings, value, place));
-  } catch (error) {
-    if (!(error instanceof NetworkError)) {
-      throw error;
-    }
-    refuse(findings, place, error.message);
-    return otherwise;
+  const text = readText(findings, value, place);
+  const cidr = networkFrom(text);
+  if (cidr === undefined || cidr !== text) {
+    refuse(findings, place, `"${text}" is not an IPv4 network without host bits: write it as a.b.c.d/length`);
   }
+  return cidr ?? formatCidr(0, 0);
 }

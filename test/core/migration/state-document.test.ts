@@ -214,7 +214,7 @@ describe("a state document that contradicts itself", () => {
     [
       "a text for an address",
       (s) => Object.assign(s.addresses[0] ?? {}, { address: "ten" }),
-      /addresses\[0\]\.address: not an IPv4 address: "ten"/,
+      /addresses\[0\]\.address: "ten" is not an IPv4 address/,
     ],
     [
       "a blackout outside its network",
