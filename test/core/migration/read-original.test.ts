@@ -551,6 +551,191 @@ describe("every other contradiction", () => {
   });
 });
 
+describe("the form of the document", () => {
+  it("is checked in every field, and all that is wrong is named with its place", () => {
+    const group = {
+      name: 7,
+      hosts: [{ name: "h", ip: 4, agent_port: -1, tags: [], k8s_info: {} }],
+      dummy: "no",
+      blocks: [{ cidr: "10.0.0.0/29", pool: { Ranges: [{ Min: 0.5, Max: 1 }] }, revision: 1 }],
+      block_to_owner: { first: "t:s" },
+      reusable_blocks: ["0"],
+    };
+    const net1 = { name: "other", cidr: "10.0.0.0/24", host_groups: group };
+    const refusal = () => readOriginalBlob({ networks: { net1 }, address_name_to_ip: [] });
+
+    for (const place of [
+      'networks.net1.name: the network is filed under "net1" and is called "other"',
+      "networks.net1.host_groups.name: expected a text",
+      "networks.net1.host_groups.hosts[0].ip: expected a text",
+      "networks.net1.host_groups.hosts[0].agent_port: expected a whole number",
+      "networks.net1.host_groups.hosts[0].tags: expected an object of texts",
+      "networks.net1.host_groups.dummy: expected true or false",
+      "networks.net1.host_groups.blocks[0].pool.Ranges[0].Min: expected a whole number",
+      'networks.net1.host_groups.block_to_owner.first: expected the index of a block, found "first"',
+      "networks.net1.host_groups.reusable_blocks[0]: expected a whole number",
+      "address_name_to_ip: expected an object, found a list",
+    ]) {
+      expect(refusal).toThrow(place);
+    }
+  });
+
+  it("has groups twenty levels deep at most, and at most a hundred problems are listed", () => {
+    let group: object = { cidr: "10.0.0.0/24" };
+    for (let level = 0; level < 22; level += 1) {
+      group = { groups: [group] };
+    }
+    const deep = { networks: { n: { cidr: "10.0.0.0/24", host_groups: group } } };
+    const names = Object.fromEntries(Array.from({ length: 150 }, (_, index) => [`n${index}`, 5]));
+
+    expect(() => readOriginalBlob(deep)).toThrow("groups may be nested 20 levels deep");
+    expect(() => readOriginalBlob({ address_name_to_ip: names })).toThrow("document: 50 more like these");
+  });
+
+  it("may be that of an empty system", () => {
+    const { state, findings } = readOriginalBlob({
+      networks: null,
+      address_name_to_ip: null,
+      tenant_to_network: null,
+    });
+
+    expect([state.document, state.hosts, findings]).toEqual([null, [], []]);
+  });
+
+  it("may have a network without a tree, which then takes no hosts", () => {
+    const blob = small();
+    const net1 = blob.networks["net1"] as NonNullable<RawBlob["networks"][string]>;
+    const bare = { ...blob, networks: { net1: { ...net1, host_groups: null } }, address_name_to_ip: {} };
+    const hollow = { ...rootOf(blob), cidr: "", hosts: null, blocks: null, block_to_owner: null };
+    const empty = {
+      ...blob,
+      networks: { net1: { ...net1, host_groups: { ...hollow, block_to_host: null, owner_to_block: null } } },
+      address_name_to_ip: {},
+    };
+
+    for (const each of [bare, empty]) {
+      const { topology, findings } = imported(each);
+      expect(topology.networks[0]?.root.kind).toBe("reserve");
+      expect(findings.map(({ code }) => code)).toEqual(["warning"]);
+    }
+  });
+});
+
+describe("what hosts and networks keep", () => {
+  it("is the document's word for those that stood in it, and Kubernetes' for nodes", () => {
+    const blob = small();
+    const root = rootOf(blob);
+    root.hosts = [
+      { name: "h1", ip: "192.168.0.1", agent_port: 0, tags: null },
+      { name: "h2", ip: "192.168.0.2", agent_port: 9604, tags: { zone: "a" } },
+    ];
+    Object.assign(root.hosts[1] ?? {}, { k8s_info: { UID: "1" } });
+
+    const { built, topology } = imported(blob);
+
+    expect(viewHosts(built).map(({ name, origin, agentPort }) => [name, origin, agentPort])).toEqual([
+      ["h1", "document", 9604],
+      ["h2", "kubernetes", 9604],
+    ]);
+    expect(topology.hosts.map(({ name }) => name)).toEqual(["h1"]);
+  });
+
+  it("is the order in which each tenant's networks are tried; where lists contradict each other, the name decides which comes next", () => {
+    const blob = small();
+    const net1 = blob.networks["net1"] as NonNullable<RawBlob["networks"][string]>;
+    const root = {
+      ...rootOf(small()),
+      hosts: [],
+      blocks: [],
+      block_to_owner: {},
+      block_to_host: {},
+      owner_to_block: {},
+    };
+    const network = (name: string, third: number) => ({
+      ...net1,
+      name,
+      cidr: `10.0.${third}.0/24`,
+      host_groups: { ...root, cidr: `10.0.${third}.0/24` },
+      revision: 0,
+    });
+    blob.networks = { ...blob.networks, net0: network("net0", 1), net2: network("net2", 2) };
+    const order = (tenants: Record<string, string[]>) => {
+      const { topology, findings } = imported({ ...blob, tenant_to_network: tenants });
+      return [topology.networks.map((each) => each.network.name), findings.map(({ code }) => code)];
+    };
+
+    expect(order({ "*": ["net2", "net1"], t: ["net1", "net0"] })).toEqual([
+      ["net2", "net1", "net0"],
+      ["tenant-and-any"],
+    ]);
+    expect(order({ a: ["net2", "net1", "net0"], b: ["net0", "net2"] })).toEqual([
+      ["net0", "net2", "net1"],
+      ["network-order"],
+    ]);
+  });
+
+  it("is each blackout, the wider one where one contains the other", () => {
+    const blob = small();
+    blob.networks["net1"]?.blacked_out.push("10.0.0.64/28", "10.0.0.64/27", "10.0.0.128/30");
+    const [block] = rootOf(blob).blocks ?? [];
+    Object.assign(block ?? {}, { pool: { Ranges: [{ Min: 167772161, Max: 167772166 }] } });
+    blob.networks["net1"]?.blacked_out.push("10.0.0.7/32");
+
+    const { state, findings } = imported(blob);
+
+    expect(state.blackouts).toEqual([
+      { network: "net1", cidrs: ["10.0.0.7/32", "10.0.0.64/27", "10.0.0.128/30"] },
+    ]);
+    expect(findings).toEqual([]);
+  });
+
+  it("is the reserve before padding that is in use: a dummy group stands for it", () => {
+    const blob = sample("padding-hosts");
+    const root = blob.networks["net1"]?.host_groups as RawGroup;
+    const groups = root.groups ?? [];
+    const narrow = (group: RawGroup | undefined, name: string, index: number) => ({
+      ...(group as RawGroup),
+      name,
+      cidr: `10.111.${index * 32}.0/19`,
+      hosts: [] as RawGroup["hosts"],
+      blocks: [],
+      block_to_owner: {},
+      block_to_host: {},
+      owner_to_block: {},
+    });
+    root.groups = Array.from({ length: 8 }, (_, index) =>
+      narrow(groups[0], index < 5 ? `g${index}` : "", index),
+    );
+    Object.assign(root.groups[6] ?? {}, {
+      hosts: [{ name: "h", ip: "192.168.0.1", agent_port: 9604, tags: null }],
+    });
+    blob.address_name_to_ip = {};
+    blob.AllocationRevision = 0;
+
+    const { topology, findings } = imported(blob);
+
+    expect(topology.networks[0]?.root.children.map(({ name, kind }) => `${name} ${kind}`)).toEqual([
+      "g0 group",
+      "g1 group",
+      "g2 group",
+      "g3 group",
+      "g4 group",
+      "padding-6 dummy",
+      "padding-7 group",
+      " reserve",
+    ]);
+    expect(findings.map(({ code }) => code)).toEqual(["hosts-in-padding"]);
+  });
+
+  it("is a dummy group without hosts as it is, and one whose groups have hosts not", () => {
+    const blob = sample("padding-hosts");
+    const root = blob.networks["net1"]?.host_groups as RawGroup;
+    Object.assign(root.groups?.[2] ?? {}, { dummy: true });
+
+    expect(codes(blob)).toEqual(["hosts-in-dummy", "hosts-in-padding"]);
+  });
+});
+
 it("carves the same ranges as the original for its own built-in shape", () => {
   const root = sample("padding-hosts").networks["net1"]?.host_groups as RawGroup;
   const network = { name: "net1", cidr: "10.111.0.0/16" as never, blockMask: 29, tenants: [] };
