@@ -226,6 +226,58 @@ describe("a state document that contradicts itself", () => {
       (s) => Object.assign(s, { topologyRevision: -1 }),
       /topologyRevision: expected a whole number/,
     ],
+    [
+      "a topology that would be refused",
+      (s) => Object.assign(s, { topology: { networks: [{ name: "x" }] } }),
+      /topology: networks\[0\]/,
+    ],
+    ["a record that is no object", (s) => s.hosts.push(7 as never), /hosts\[2\]: expected an object/],
+    [
+      "revisions that are no table",
+      (s) => Object.assign(s, { revisionBase: { total: 0, networks: [] } }),
+      /revisionBase\.networks: expected an object/,
+    ],
+    [
+      "a name that is missing",
+      (s) => Object.assign(s.hosts[0] ?? {}, { name: "" }),
+      /hosts\[0\]\.name: a name/,
+    ],
+    [
+      "a host in two groups of one topology",
+      (s) => {
+        const group = { network: "pods", cidr: "10.0.0.16/28", subnet: "" };
+        s.hosts = s.hosts.map((host, index) =>
+          index === 0 ? { ...host, groups: [...(host["groups"] as unknown[]), group] } : host,
+        );
+      },
+      /hosts\[0\]\.groups\[\d\]: host n1 stands in another group of the same topology/,
+    ],
+    ["a sequence of 0", (s) => Object.assign(s.blocks[0] ?? {}, { sequence: 0 }), /blocks\[0\]\.sequence: /],
+    [
+      "a block of a network that there is not",
+      (s) => Object.assign(s.blocks[0] ?? {}, { network: "none" }),
+      /blocks\[0\]: 10\.0\.0\.0\/30 is no block of network "none"/,
+    ],
+    [
+      "an address outside every network",
+      (s) => Object.assign(s.addresses[0] ?? {}, { address: "10.9.0.8" }),
+      /addresses\[0\]: 10\.9\.0\.8 of "p1" lies in no block/,
+    ],
+    [
+      "blackouts that overlap",
+      (s) => Object.assign(s.blackouts[0] ?? {}, { cidrs: ["10.0.0.60/31", "10.0.0.60/30"] }),
+      /blackouts\[0\]\.cidrs\[1\]: 10\.0\.0\.60\/31 overlaps another/,
+    ],
+    [
+      "a CIDR with host bits",
+      (s) => Object.assign(s.blackouts[0] ?? {}, { cidrs: ["10.0.0.61/31"] }),
+      /blackouts\[0\]\.cidrs\[0\]: "10\.0\.0\.61\/31" is not an IPv4 network without host bits/,
+    ],
+    [
+      "a CIDR that is none",
+      (s) => Object.assign(s.blocks[0] ?? {}, { cidr: 5 }),
+      /blocks\[0\]\.cidr: expected a text/,
+    ],
   ];
 
   it("is not the one that the cases start from", () => {
