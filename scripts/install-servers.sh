@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the integration tests talk to: moto (an EC2 API) in a virtual environment outside the checkout, and, as root on Debian, the tools for
-# namespaces. What cannot be installed is said in one line; the tests that need it are then skipped, or fail where CI=true.
+# Installs what the integration tests talk to: moto (an EC2 API) in a virtual environment outside the checkout, and, as root on Debian, etcd, a clock
+# that can be set for one process (libfaketime), and the tools for namespaces. What cannot be installed is said in one line; the tests that need it are then skipped, or fail where CI=true.
 set -eu
 
 version=5.2.5
@@ -10,6 +10,9 @@ venv=$cache/venv-moto-$version
 missing=
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
+command -v etcdctl >/dev/null 2>&1 || missing="$missing etcd-client"
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 if [ -n "$missing" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

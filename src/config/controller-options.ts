@@ -5,6 +5,8 @@ import {
   duration,
   matching,
   oneOf,
+  parseEtcdEndpoint,
+  parseKeyPrefix,
   parseListenAddress,
   parseRouteTables,
   parseStoreLocation,
@@ -21,6 +23,7 @@ const WEEK_MS = 7 * 24 * HOUR_MS;
 const LONGEST_ANSWER_MS = 1000;
 
 const GENERAL = "General";
+const ETCD = "etcd";
 const AWS = "AWS";
 const ROUTES = "Routes";
 const PROBES = "Probes and failover";
@@ -39,10 +42,10 @@ export const controllerOptions = {
   store: withDefault({
     name: "store",
     section: GENERAL,
-    placeholder: "sqlite:FILE|memory",
+    placeholder: "sqlite:FILE|etcd|memory",
     default: "sqlite:/var/lib/romana/romana.db",
     parse: parseStoreLocation,
-    help: "Where state is kept. `memory` forgets everything when the program ends.",
+    help: "Where state is kept. `etcd` serves several controllers at once; `memory` forgets everything when the program ends.",
   }),
   listen: withDefault({
     name: "listen",
@@ -97,6 +100,62 @@ export const controllerOptions = {
     default: "info",
     parse: oneOf("error", "warn", "info", "debug"),
     help: "The least important lines that are logged.",
+  }),
+
+  etcdEndpoints: list({
+    name: "etcd-endpoints",
+    section: ETCD,
+    placeholder: "URL,…",
+    parse: parseEtcdEndpoint,
+    help: "Where etcd serves its clients: `http://HOST:PORT` or `https://HOST:PORT`. One is used until it fails, then the next. Needed with `--store etcd`.",
+  }),
+  etcdPrefix: withDefault({
+    name: "etcd-prefix",
+    section: ETCD,
+    placeholder: "PREFIX",
+    default: "/romana",
+    parse: parseKeyPrefix,
+    help: "The root of all our keys. Two installations on one etcd need two.",
+  }),
+  etcdCacert: optional({
+    name: "etcd-cacert",
+    section: ETCD,
+    placeholder: "FILE",
+    defaultNote: "the authorities that Node trusts",
+    parse: matching(/./, "a file"),
+    help: "The authority of etcd's certificates, in PEM. This file, like the other three, is read again when it changes.",
+  }),
+  etcdCert: optional({
+    name: "etcd-cert",
+    section: ETCD,
+    placeholder: "FILE",
+    defaultNote: "none is shown",
+    parse: matching(/./, "a file"),
+    help: "Our certificate for etcd, in PEM; needs `--etcd-key`.",
+  }),
+  etcdKey: optional({
+    name: "etcd-key",
+    section: ETCD,
+    placeholder: "FILE",
+    defaultNote: "none",
+    parse: matching(/./, "a file"),
+    help: "Its private key, in PEM.",
+  }),
+  etcdUser: optional({
+    name: "etcd-user",
+    section: ETCD,
+    placeholder: "NAME",
+    defaultNote: "none: no login",
+    parse: matching(/./, "a name"),
+    help: "Our user in etcd; needs `--etcd-password-file`, and TLS off this machine.",
+  }),
+  etcdPasswordFile: optional({
+    name: "etcd-password-file",
+    section: ETCD,
+    placeholder: "FILE",
+    defaultNote: "none",
+    parse: matching(/./, "a file"),
+    help: "Holds the password of that user; a newline at its end is no part of it.",
   }),
 
   cloud: withDefault({

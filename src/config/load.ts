@@ -36,6 +36,16 @@ export interface Ec2Config {
   readonly timeoutMs: number;
 }
 
+/** How etcd is reached; has no effect with another store. */
+export interface EtcdConfig {
+  readonly endpoints: readonly string[];
+  /** Root of all keys, without a slash at its end. */
+  readonly prefix: string;
+  /** Paths of PEM files. Absent: plain HTTP. */
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly login?: { readonly user: string; readonly passwordFile: string };
+}
+
 /** Everything that `romana controller` can be told, parsed and consistent. */
 export type ControllerConfig = Pick<
   ControllerValues,
@@ -61,6 +71,7 @@ export type ControllerConfig = Pick<
   readonly probe: ProbeConfig;
   readonly health: HealthConfig;
   readonly ec2: Ec2Config;
+  readonly etcd: EtcdConfig;
 };
 
 /** What a configuration is loaded from. `readFile` is for tests. */
@@ -138,7 +149,64 @@ function assemble(values: ControllerValues): ControllerConfig {
       concurrency: values.ec2Concurrency,
       timeoutMs: values.ec2Timeout,
     },
+    etcd: assembleEtcd(values),
   };
+}
+
+function assembleEtcd(values: ControllerValues): EtcdConfig {
+  const { etcdEndpoints, etcdCacert, etcdCert, etcdKey, etcdUser, etcdPasswordFile } = values;
+  const secure = etcdEndpoints.some(isSecure);
+  const files = {
+    ...(etcdCacert === undefined ? {} : { ca: etcdCacert }),
+    ...(etcdCert === undefined ? {} : { cert: etcdCert }),
+    ...(etcdKey === undefined ? {} : { key: etcdKey }),
+  };
+  return {
+    endpoints: etcdEndpoints,
+    prefix: values.etcdPrefix,
+    ...(secure ? { tls: files } : {}),
+    ...(etcdUser === undefined || etcdPasswordFile === undefined
+      ? {}
+      : { login: { user: etcdUser, passwordFile: etcdPasswordFile } }),
+  };
+}
+
+function isSecure(endpoint: string): boolean {
+  return endpoint.startsWith("https:");
+}
+
+/** What is wrong with the options of etcd together. */
+function etcdContradictions(values: Partial<ControllerValues>): readonly string[] {
+  const { store, etcdEndpoints = [], etcdCacert, etcdCert, etcdKey, etcdUser, etcdPasswordFile } = values;
+  if (store?.kind !== "etcd") {
+    return [];
+  }
+  const plain = etcdEndpoints.filter((endpoint) => !isSecure(endpoint));
+  const exposed = plain.filter((endpoint) => !/^http:\/\/(127\.|localhost:|\[::1\]:)/.test(endpoint));
+  const given: readonly (readonly [boolean, string])[] = [
+    [values.etcdEndpoints?.length === 0, "store etcd needs etcd-endpoints: say where it serves its clients"],
+    [
+      plain.length > 0 && plain.length < etcdEndpoints.length,
+      "etcd-endpoints: some are http and some https: make them all one or the other",
+    ],
+    [
+      plain.length > 0 && [etcdCacert, etcdCert, etcdKey].some((file) => file !== undefined),
+      "etcd-cacert, etcd-cert and etcd-key need etcd-endpoints with https",
+    ],
+    [
+      (etcdCert === undefined) !== (etcdKey === undefined),
+      "etcd-cert and etcd-key need each other: give both or none",
+    ],
+    [
+      (etcdUser === undefined) !== (etcdPasswordFile === undefined),
+      "etcd-user and etcd-password-file need each other: give both or none",
+    ],
+    [
+      etcdUser !== undefined && exposed.length > 0,
+      `etcd-user: its password would go over the network in the clear to ${exposed.join(", ")}: use https`,
+    ],
+  ];
+  return given.filter(([wrong]) => wrong).map(([, problem]) => problem);
 }
 
 /** 5 % of the quota, at least 2. */
@@ -148,7 +216,7 @@ function defaultReserve(quota: number): number {
 
 /** Options that are good by themselves and do not fit together. Those that could not be read are left out. */
 function contradictions(values: Partial<ControllerValues>): string[] {
-  const problems: string[] = [];
+  const problems: string[] = [...etcdContradictions(values)];
   const { probeInterval, probeIntervalStandby, probeTimeout, burstInterval, holdDown, holdDownMax } = values;
   const { routeQuota, routeReserve, ec2Burst, ec2FailoverReserve } = values;
   // The other way round, losses would not come one by one.

@@ -5,8 +5,11 @@ import { formatDuration, parseDuration } from "./durations.ts";
 
 const LOOPBACK = parseCidr("127.0.0.0/8");
 
-/** Where state is kept: in one file, or in memory until the program ends. */
-export type StoreLocation = { readonly kind: "sqlite"; readonly file: string } | { readonly kind: "memory" };
+/** Where state is kept: in one file, in etcd, or in memory until the program ends. */
+export type StoreLocation =
+  | { readonly kind: "sqlite"; readonly file: string }
+  | { readonly kind: "etcd" }
+  | { readonly kind: "memory" };
 
 /** Where the REST API is served. Port 0 asks for any free one. */
 export type ListenAddress =
@@ -31,16 +34,37 @@ export type RouteTableChoice =
   | { readonly kind: "tag"; readonly tag: Tag }
   | { readonly kind: "ids"; readonly ids: readonly string[] };
 
-/** `sqlite:FILE` or `memory`. */
+/** `sqlite:FILE`, `etcd` or `memory`. */
 export function parseStoreLocation(text: string): StoreLocation {
-  if (text === "memory") {
-    return { kind: "memory" };
+  if (text === "memory" || text === "etcd") {
+    return { kind: text };
   }
   const file = afterPrefix(text, "sqlite:");
   if (file === undefined || file === "") {
-    throw invalid(text, "sqlite:FILE or memory");
+    throw invalid(text, "sqlite:FILE, etcd or memory");
   }
   return { kind: "sqlite", file };
+}
+
+/** `http://HOST:PORT` or `https://HOST:PORT` and nothing else, in particular no user and no password. */
+export function parseEtcdEndpoint(text: string): string {
+  if (!/^https?:\/\/([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}$/.test(text)) {
+    throw new NetworkError(
+      "invalid",
+      "VALUE_INVALID",
+      // What was given is not repeated: it may hold a password.
+      "expected http://HOST:PORT or https://HOST:PORT, without a path, a user or a password",
+    );
+  }
+  return text;
+}
+
+/** A root of keys: `/name` or deeper, without a slash at its end. */
+export function parseKeyPrefix(text: string): string {
+  if (!/^(\/[A-Za-z0-9._-]+)+$/.test(text)) {
+    throw invalid(text, "a prefix such as /romana: parts of letters, digits, . _ and -, each after a slash");
+  }
+  return text;
 }
 
 /** `unix:PATH`, or `ADDRESS:PORT` with an address of this machine alone. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
+import { EtcdStore } from "../adapters/etcd/etcd-store.ts";
 import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
@@ -14,6 +15,7 @@ import { stripComments } from "../config/strip-comments.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createControlPlane } from "./create-control-plane.ts";
@@ -25,7 +27,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   const closers: (() => void | Promise<void>)[] = [];
   try {
     const initialTopology = readInitialTopology(config);
-    const store = openStore(config, clock);
+    const store = openStore(config, clock, log);
     closers.push(() => store.close());
     const ec2 =
       config.cloud === "aws"
@@ -61,7 +63,8 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         isOwn: isOwnAddress,
         version: readVersion(),
         cloudName: config.cloud,
-        storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",
+        storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : config.store.kind,
+        ...(config.store.kind === "etcd" ? { prefix: config.etcd.prefix } : {}),
       },
       signal,
     );
@@ -91,8 +94,17 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   }
 }
 
-function openStore({ store }: ControllerConfig, clock: Clock): Store {
-  return store.kind === "sqlite" ? new SqliteStore({ file: store.file, clock }) : new MemoryStore({ clock });
+function openStore({ store, etcd }: ControllerConfig, clock: Clock, log: Logger): Store {
+  switch (store.kind) {
+    case "sqlite":
+      return new SqliteStore({ file: store.file, clock });
+    case "etcd": {
+      const { endpoints, tls, login } = etcd;
+      return new EtcdStore({ endpoints, tls, login, clock, log: log.child({ component: "etcd" }) });
+    }
+    case "memory":
+      return new MemoryStore({ clock });
+  }
 }
 
 /** The document that `--topology` names, read before anything is opened, so that a mistake in it changes nothing. */

@@ -27,8 +27,8 @@ import type { RoutesView } from "../services/route-views.ts";
 import { StateService } from "../services/state-service.ts";
 import { StoreFollower } from "../services/store-follower.ts";
 
-/** Root of all keys in the store. */
-const PREFIX = "/romana";
+/** Root of all keys in the store, unless the parts name another one. */
+const DEFAULT_PREFIX = "/romana";
 
 /** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
 export type ControlPlaneConfig = Pick<
@@ -62,6 +62,8 @@ export interface ControlPlaneParts {
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;
   readonly storeName: string;
+  /** Root of all keys in the store (`/romana`). */
+  readonly prefix?: string;
 }
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -86,10 +88,10 @@ export async function createControlPlane(
   parts: ControlPlaneParts,
   signal: AbortSignal,
 ): Promise<ControlPlane> {
-  const { clock, log, store, cloud, config } = parts;
-  await prepareStore(store, PREFIX, signal);
-  const follower = await StoreFollower.open({ store, clock, log, prefix: PREFIX }, signal);
-  const addressing = await AddressingService.open({ store, follower, clock, log, prefix: PREFIX }, signal);
+  const { clock, log, store, cloud, config, prefix = DEFAULT_PREFIX } = parts;
+  await prepareStore(store, prefix, signal);
+  const follower = await StoreFollower.open({ store, clock, log, prefix }, signal);
+  const addressing = await AddressingService.open({ store, follower, clock, log, prefix }, signal);
   follower.start();
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
@@ -122,7 +124,7 @@ export async function createControlPlane(
     };
   }
 
-  const journal = await RouteJournal.open(store, PREFIX, signal);
+  const journal = await RouteJournal.open(store, prefix, signal);
   const hosts = new HostController({
     registry: addressing,
     clock,

@@ -79,6 +79,7 @@ describe("loadControllerConfig", () => {
         holdDownMaxMs: 300_000,
       },
       ec2: { burst: 50, ratePerSecond: 5, failoverReserve: 20, concurrency: 8, timeoutMs: 10_000 },
+      etcd: { endpoints: [], prefix: "/romana" },
     });
   });
 
@@ -176,6 +177,13 @@ describe("loadControllerConfig", () => {
       "ec2-failover-reserve": "30",
       "ec2-concurrency": "4",
       "ec2-timeout": "5s",
+      "etcd-endpoints": "https://10.0.0.1:2379,https://10.0.0.2:2379",
+      "etcd-prefix": "/clusters/a",
+      "etcd-cacert": "/ca.crt",
+      "etcd-cert": "/client.crt",
+      "etcd-key": "/client.key",
+      "etcd-user": "romana",
+      "etcd-password-file": "/password",
     };
     const names = Object.keys(texts);
     const camelCase = (name: string): string =>
@@ -232,6 +240,12 @@ describe("loadControllerConfig", () => {
         holdDownMaxMs: 360_000,
       },
       ec2: { burst: 100, ratePerSecond: 2.5, failoverReserve: 30, concurrency: 4, timeoutMs: 5000 },
+      etcd: {
+        endpoints: ["https://10.0.0.1:2379", "https://10.0.0.2:2379"],
+        prefix: "/clusters/a",
+        tls: { ca: "/ca.crt", cert: "/client.crt", key: "/client.key" },
+        login: { user: "romana", passwordFile: "/password" },
+      },
     });
     expect(fromVariables).toEqual(fromFlags);
     expect(fromFile).toEqual(fromFlags);
@@ -337,12 +351,61 @@ describe("loadControllerConfig", () => {
       { ec2Burst: "20" },
       "ec2-failover-reserve (20) leaves no token of ec2-burst (20) for all else: make it smaller",
     ],
+    [{ store: "etcd" }, "store etcd needs etcd-endpoints: say where it serves its clients"],
+    [
+      { store: "etcd", etcdEndpoints: ["http://127.0.0.1:1,https://127.0.0.1:2"] },
+      "etcd-endpoints: some are http and some https: make them all one or the other",
+    ],
+    [
+      { store: "etcd", etcdEndpoints: ["http://127.0.0.1:1"], etcdCacert: "ca" },
+      "etcd-cacert, etcd-cert and etcd-key need etcd-endpoints with https",
+    ],
+    [
+      { store: "etcd", etcdEndpoints: ["https://10.0.0.1:1"], etcdCert: "c" },
+      "etcd-cert and etcd-key need each other: give both or none",
+    ],
+    [
+      { store: "etcd", etcdEndpoints: ["https://10.0.0.1:1"], etcdUser: "u" },
+      "etcd-user and etcd-password-file need each other: give both or none",
+    ],
+    [
+      { store: "etcd", etcdEndpoints: ["http://10.0.0.1:1"], etcdUser: "u", etcdPasswordFile: "p" },
+      "etcd-user: its password would go over the network in the clear to http://10.0.0.1:1: use https",
+    ],
   ] as const)("refuses what does not fit together: %j", ([flags, problem]) => {
     expect(problems({ flags })).toEqual([problem]);
   });
 
+  it("reaches etcd with certificates and a login where its endpoints are secure", () => {
+    const flags = {
+      store: "etcd",
+      etcdEndpoints: ["https://10.0.0.1:2379,https://[fd00::2]:2379", "https://etcd-3.internal:2379"],
+      etcdPrefix: "/clusters/a",
+      etcdCacert: "/ca",
+      etcdCert: "/cert",
+      etcdKey: "/key",
+      etcdUser: "romana",
+      etcdPasswordFile: "/password",
+    };
+
+    const { store, etcd } = load({ flags });
+
+    expect(store).toEqual({ kind: "etcd" });
+    expect(etcd).toEqual({
+      endpoints: ["https://10.0.0.1:2379", "https://[fd00::2]:2379", "https://etcd-3.internal:2379"],
+      prefix: "/clusters/a",
+      tls: { ca: "/ca", cert: "/cert", key: "/key" },
+      login: { user: "romana", passwordFile: "/password" },
+    });
+  });
+
   it.for([
     ["store", ["sqlite:", "sqlite", "etcd:x", "", "Memory"]],
+    [
+      "etcd-endpoints",
+      ["10.0.0.1:2379", "http://u:p@10.0.0.1:2379", "http://10.0.0.1", "https://10.0.0.1:2379/", "ftp://a:1"],
+    ],
+    ["etcd-prefix", ["romana", "/", "/romana/", "/a//b", "/a b", ""]],
     [
       "listen",
       [

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import type fc from "fast-check";
 
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { NetworkError } from "../../src/core/errors.ts";

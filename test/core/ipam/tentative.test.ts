@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { NetworkError } from "../../../src/core/errors.ts";
 import { planAllocation } from "../../../src/core/ipam/allocate.ts";
 import type { Change } from "../../../src/core/ipam/change.ts";
+import { commit } from "../../../src/core/ipam/commit.ts";
 import { planRelease } from "../../../src/core/ipam/release.ts";
 import type { IpamState } from "../../../src/core/ipam/state.ts";
 import { applyTentatively } from "../../../src/core/ipam/tentative.ts";
@@ -88,15 +89,7 @@ describe("applyTentatively", () => {
         }
         takeFor(tried.state, steps);
         for (const item of steps) {
-          try {
-            if (item.release) {
-              committed.release(`p${item.name}`);
-            } else {
-              committed.allocate(`p${item.name}`, item.host, `${item.tenant}:s`);
-            }
-          } catch (error) {
-            expect(error).toBeInstanceOf(NetworkError);
-          }
+          commit(committed.state, planned(committed.state, item));
         }
         expect(outlineOf(tried.state)).toEqual(outlineOf(committed.state));
       }),

@@ -1,0 +1,121 @@
+import type { ICompare, IKeyValue, IRangeRequest, IRequestOp, ITxnRequest, ITxnResponse } from "etcd3";
+
+import { NetworkError } from "../../core/errors.ts";
+import type {
+  CommitResult,
+  Compare,
+  StoreEntry,
+  StoreLimits,
+  StoreOperation,
+  Transaction,
+} from "../../ports/store.ts";
+
+/**
+ * Operations: etcd's `--max-txn-ops`. Bytes: below its `--max-request-bytes` of 1,572,864, which holds for the encoded request; what is left pays
+ * for the envelope: about 30 bytes for each of 128 operations, 128 compares and the 128 reads of the compared keys, which are sent a second time.
+ */
+export const LIMITS: StoreLimits = { operations: 128, bytes: 1_400_000 };
+
+const NUL = Buffer.from([0]);
+
+/** The range of keys that start with `prefix`, as etcd wants it; the empty prefix is every key. UTF-8 has no byte 0xff, so the last one can be raised. */
+export function prefixRange(prefix: string): { readonly key: Buffer; readonly range_end: Buffer } {
+  if (prefix === "") {
+    return { key: NUL, range_end: NUL };
+  }
+  const key = Buffer.from(prefix);
+  const end = Buffer.from(prefix);
+  end[end.length - 1] = (end.at(-1) ?? 0) + 1;
+  return { key, range_end: end };
+}
+
+/** Throws `TRANSACTION_TOO_LARGE` above `LIMITS`. */
+export function checkSize({ compare, operations }: Transaction): void {
+  const bytes =
+    operations.reduce(
+      (sum, { key, ...rest }) => sum + size(key) + size("value" in rest ? rest.value : ""),
+      0,
+    ) + compare.reduce((sum, item) => sum + size("key" in item ? item.key : item.prefix), 0);
+  const count = Math.max(operations.length, compare.length);
+  if (count > LIMITS.operations || bytes > LIMITS.bytes) {
+    throw new NetworkError(
+      "invalid",
+      "TRANSACTION_TOO_LARGE",
+      `a transaction of ${operations.length} operations, ${compare.length} compares and ${bytes} bytes is more than etcd takes ` +
+        `(${LIMITS.operations} each, ${LIMITS.bytes} bytes): split it`,
+      { operations: operations.length, compares: compare.length, bytes },
+    );
+  }
+}
+
+/** Leases are etcd's 64-bit numbers in decimal; whatever else a caller has is the id of none. */
+export function isLeaseId(lease: string): boolean {
+  return /^[1-9]\d{0,18}$/.test(lease) && BigInt(lease) < 2n ** 63n;
+}
+
+/** The transaction for etcd. Its failure branch reads the compared keys, so that the loser learns what it met. */
+export function encodeTransaction({ compare, operations }: Transaction): ITxnRequest {
+  return {
+    compare: compare.map(encodeCompare),
+    success: operations.map(encodeOperation),
+    failure: compare.map((item) => ({ request_range: readCompared(item) })),
+  };
+}
+
+/** What etcd answered. `compare` is that of the request. */
+export function decodeResult(compare: readonly Compare[], answer: ITxnResponse): CommitResult {
+  const revision = Number(answer.header.revision);
+  if (answer.succeeded) {
+    return { ok: true, revision };
+  }
+  const failed: Compare[] = [];
+  for (const [index, item] of compare.entries()) {
+    const found = Number(answer.responses[index]?.response_range?.kvs[0]?.mod_revision ?? 0);
+    if ("key" in item) {
+      if (found !== item.modRevision) {
+        failed.push({ key: item.key, modRevision: found });
+      }
+    } else if (found > item.maxRevision) {
+      failed.push({ prefix: item.prefix, maxRevision: found });
+    }
+  }
+  return { ok: false, revision, failed };
+}
+
+/** A key and its value as the port has them. */
+export function decodeEntry(kv: IKeyValue): StoreEntry {
+  return {
+    key: kv.key.toString(),
+    value: kv.value.toString(),
+    createRevision: Number(kv.create_revision),
+    modRevision: Number(kv.mod_revision),
+  };
+}
+
+/** A key that does not exist has the mod revision 0 for etcd too; a range in which there is none compares as one such key. */
+function encodeCompare(item: Compare): ICompare {
+  return "key" in item
+    ? { key: Buffer.from(item.key), target: "Mod", result: "Equal", mod_revision: item.modRevision }
+    : { ...prefixRange(item.prefix), target: "Mod", result: "Less", mod_revision: item.maxRevision + 1 };
+}
+
+function readCompared(item: Compare): IRangeRequest {
+  return "key" in item
+    ? { key: Buffer.from(item.key), keys_only: true }
+    : { ...prefixRange(item.prefix), keys_only: true, limit: 1, sort_order: "Descend", sort_target: "Mod" };
+}
+
+function encodeOperation(operation: StoreOperation): IRequestOp {
+  const key = Buffer.from(operation.key);
+  if (operation.kind === "delete") {
+    return { request_delete_range: { key } };
+  }
+  const { lease } = operation;
+  return {
+    request_put: { key, value: Buffer.from(operation.value), ...(lease === undefined ? {} : { lease }) },
+  };
+}
+
+function size(text: string): number {
+  return Buffer.byteLength(text);
+}
