@@ -18,6 +18,7 @@ import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
+import { explainResource, type Explainer } from "./resources/explain.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
@@ -25,6 +26,7 @@ import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
 import { policiesResource, type Policies } from "./resources/policies.ts";
 import { routesResource } from "./resources/routes.ts";
+import { stateResource, type StateTransfer } from "./resources/state.ts";
 import { tenantsResource, type Tenants } from "./resources/tenants.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { watchResource, type Feed } from "./resources/watch.ts";
@@ -64,6 +66,10 @@ export interface ServerOptions {
   readonly policies: Policies;
   readonly tenants: Tenants;
   readonly feed: Feed;
+  /** Absent: nothing can be exported or imported. */
+  readonly state?: StateTransfer | undefined;
+  /** Absent: nothing is explained. */
+  readonly explain?: Explainer | undefined;
   readonly log: Logger;
   /** How callers are known. */
   readonly authentication: Authentication;
@@ -90,6 +96,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     routes,
     policies,
     tenants,
+    state,
+    explain,
     feed,
     log,
     authentication,
@@ -174,5 +182,11 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.register(policiesResource, { policies });
   app.register(tenantsResource, { tenants });
   app.register(watchResource, { feed });
+  if (state !== undefined) {
+    app.register(stateResource, { state });
+  }
+  if (explain !== undefined) {
+    app.register(explainResource, { explain });
+  }
   return app;
 }

@@ -1,5 +1,7 @@
 import { NetworkError } from "../core/errors.ts";
+import type { IpExplanation, RouteExplanation } from "../core/views/explain-views.ts";
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
+import type { ImportReport } from "../core/views/state-views.ts";
 import type { Credentials } from "./credentials.ts";
 import { formatEndpoint, type Endpoint, type HttpRequest } from "./http.ts";
 import { anything, nothing, text, type Shape } from "./shape.ts";
@@ -208,6 +210,32 @@ export class RomanaClient {
     { host, notice = () => undefined }: WatchOptions = {},
   ): AsyncGenerator<WatchEvent, never> {
     return watch({ kind, host, notice, transport: this.#transport, signal: this.#signal });
+  }
+
+  explainIp(address: string): Promise<IpExplanation> {
+    return this.#call("GET", `/explain/ip/${encodeURIComponent(address)}`, shapes.explanation);
+  }
+
+  explainRoute(cidr: string): Promise<RouteExplanation> {
+    return this.#call("GET", `/explain/route?cidr=${encodeURIComponent(cidr)}`, shapes.explanation);
+  }
+
+  /** The whole state, as `GET /export` gives it. */
+  exportState(): Promise<object> {
+    return this.#call("GET", "/export", shapes.object, undefined, this.#deadlines.passMs);
+  }
+
+  importState(
+    document: unknown,
+    { repair, dryRun }: { readonly repair: boolean; readonly dryRun: boolean },
+  ): Promise<ImportReport> {
+    return this.#call(
+      "POST",
+      `/import?repair=${repair}&dry_run=${dryRun}`,
+      shapes.importReport,
+      document,
+      this.#deadlines.passMs,
+    );
   }
 
   async #call<T>(

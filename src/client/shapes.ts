@@ -138,3 +138,21 @@ export const status: Shape = fields({
   cloudCalls: record(number),
   alarms,
 });
+
+/** An object of any keys. */
+export const object: Shape = fields({});
+
+/** Of an address or of a route; what is printed of the rest is looked for where it is. */
+export const explanation: Shape = fields({ kind: text, summary: text, notes: list(text) });
+
+export const importReport: Shape = fields({
+  source: text,
+  applied: flag,
+  sound: flag,
+  networks: number,
+  groups: number,
+  hosts: number,
+  blocks: number,
+  addresses: number,
+  findings: list(fields({ code: text, severity: text, place: text, message: text, repair: text })),
+});

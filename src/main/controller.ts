@@ -108,6 +108,8 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       liveness: plane,
       store: plane.follower,
       metrics,
+      explain: plane.explain,
+      state: plane.transfer,
       log: log.child({ component: "api" }),
       authentication: security.authentication,
       limits: { maxInFlight: config.maxInFlight },

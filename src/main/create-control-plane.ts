@@ -1,4 +1,5 @@
 import { watchSources } from "../api/watch-sources.ts";
+import { Explainer } from "../controllers/explainer.ts";
 import { LeaderTerms, type Duties } from "../controllers/leader-terms.ts";
 import { ReplicaRoutes } from "../controllers/replica-routes.ts";
 import { NoRoutes } from "../controllers/route-reporter.ts";
@@ -9,6 +10,7 @@ import { PolicyService } from "../services/policy-service.ts";
 import { ResourceFeed } from "../services/resource-feed.ts";
 import { RouteFeedSource } from "../services/route-feed-source.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { StateService } from "../services/state-service.ts";
 import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower } from "../services/store-follower.ts";
 import { TenantService } from "../services/tenant-service.ts";
@@ -21,6 +23,8 @@ export interface ControlPlane {
   readonly policies: PolicyService;
   readonly tenants: TenantService;
   readonly feed: ResourceFeed;
+  readonly explain: Pick<Explainer, "explainIp" | "explainRoute">;
+  readonly transfer: StateService;
   readonly election: Election;
   readonly follower: StoreFollower;
   readonly routes: RoutesView;
@@ -115,7 +119,24 @@ export async function createControlPlane(
       };
     },
   });
+  const explain: Pick<Explainer, "explainIp" | "explainRoute"> = {
+    explainIp: (address) => explainer().explainIp(address),
+    explainRoute: (cidr) => explainer().explainRoute(cidr),
+  };
+  function explainer(): Explainer {
+    return new Explainer({ addressing, routes: duties?.explained });
+  }
+  const transfer = new StateService({
+    keeper: addressing,
+    tenants,
+    policies,
+    clock,
+    log,
+    routes: () => duties?.explained.journal.owned() ?? [],
+  });
   return {
+    explain,
+    transfer,
     addressing,
     policies,
     tenants,

@@ -2,6 +2,7 @@ import { NetworkError } from "../core/errors.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { readPolicies } from "../core/policy/read-policies.ts";
 import type { Logger } from "../ports/logger.ts";
+import type { StoreOperation } from "../ports/store.ts";
 import type { ObjectBatch } from "./object-batch.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { StoreFollower } from "./store-follower.ts";
@@ -132,6 +133,36 @@ export class PolicyService {
   }
 
   /** Calls the listener after each revision that changed policies (their ids), and after a reset. It must not throw. Returns what ends that. */
+  /** What is wrong with documents to be imported, each by its index. */
+  check(items: readonly unknown[]): readonly { readonly index: number; readonly message: string }[] {
+    return items.flatMap((item, index) => {
+      try {
+        readPolicies(item);
+        return [];
+      } catch (error) {
+        if (!(error instanceof NetworkError)) {
+          throw error;
+        }
+        return [{ index, message: error.message }];
+      }
+    });
+  }
+
+  /** What makes the stored policies exactly these. */
+  operations(items: readonly unknown[]): readonly StoreOperation[] {
+    const wanted = new Map(
+      items.flatMap((item) => readPolicies(item).policies).map((policy) => [policy.id, policy]),
+    );
+    const gone = this.list().filter(({ id }) => !wanted.has(id));
+    return [
+      ...gone.map(({ id }) => ({ kind: "delete", key: this.#cache.keyOf(id) }) as const),
+      ...[...wanted].map(
+        ([id, policy]) =>
+          ({ kind: "put", key: this.#cache.keyOf(id), value: JSON.stringify(policy) }) as const,
+      ),
+    ];
+  }
+
   onBatch(listener: (batch: ObjectBatch) => void): () => void {
     return this.#cache.onBatch(listener);
   }

@@ -218,6 +218,37 @@ export class TenantService {
     });
   }
 
+  /** What was declared, as it is exported. */
+  list(): readonly TenantRecord[] {
+    return this.#cache.list();
+  }
+
+  /** What is wrong with declarations to be imported, each by its index. */
+  check(items: readonly unknown[]): readonly { readonly index: number; readonly message: string }[] {
+    const names = items.map((item) => (isTenantRecord(item) ? item.name : undefined));
+    return items.flatMap((item, index) => {
+      if (!isTenantRecord(item)) {
+        return [{ index, message: 'expected {"name", "segments"}, the names not empty and not too long' }];
+      }
+      return names.indexOf(item.name) === index
+        ? []
+        : [{ index, message: `tenant "${item.name}" is there already` }];
+    });
+  }
+
+  /** What makes the declarations exactly these; what `check` refuses is left out. */
+  operations(items: readonly unknown[]): readonly StoreOperation[] {
+    const wanted = new Map(items.filter(isTenantRecord).map((record) => [record.name, record]));
+    const gone = this.list().filter(({ name }) => !wanted.has(name));
+    return [
+      ...gone.map(({ name }) => ({ kind: "delete", key: this.#cache.keyOf(name) }) as const),
+      ...[...wanted.values()].map(({ name, segments }) => {
+        const value = JSON.stringify({ name, segments: [...new Set(segments)].toSorted() });
+        return { kind: "put", key: this.#cache.keyOf(name), value } as const;
+      }),
+    ];
+  }
+
   /** Stores what `decide` makes of a tenant's record (`undefined`: none), again when somebody else was faster; it throws to change nothing. */
   async #change(
     name: string,
@@ -360,4 +391,14 @@ function segmentNotFound(tenant: string, name: string): NetworkError {
     `tenant "${tenant}" has no segment "${name}": GET /tenants/${encodeURIComponent(tenant)}/segments lists them`,
     { tenant, segment: name },
   );
+}
+
+function isTenantRecord(item: unknown): item is TenantRecord {
+  if (typeof item !== "object" || item === null || !("name" in item) || !("segments" in item)) {
+    return false;
+  }
+  const { name, segments } = item;
+  const isName = (text: unknown): boolean =>
+    typeof text === "string" && text !== "" && text.length <= MAX_NAME && !/\p{Surrogate}/u.test(text);
+  return isName(name) && Array.isArray(segments) && segments.length <= MAX_SEGMENTS && segments.every(isName);
 }

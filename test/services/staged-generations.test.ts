@@ -192,7 +192,7 @@ const changes = [
   {
     what: "an import",
     world: emptied,
-    run: (service: AddressingService) => service.replaceState(imported, signal),
+    run: (service: AddressingService) => service.replaceState(imported, [], signal),
     host: "i1",
   },
 ] as const;
@@ -321,17 +321,17 @@ describe("replaceState", () => {
   it("is refused while addresses are in use, and for parts that do not fit together", async () => {
     const { service } = await open(await furnished());
     const before = answersOf(service);
-    await expect(service.replaceState(imported, signal)).rejects.toMatchObject({
+    await expect(service.replaceState(imported, [], signal)).rejects.toMatchObject({
       kind: "conflict",
       code: "STATE_IN_USE",
     });
     expect(answersOf(service)).toEqual(before);
 
     const empty = (await open(await emptied())).service;
-    await expect(empty.replaceState({ ...imported, blocks: [] }, signal)).rejects.toMatchObject({
+    await expect(empty.replaceState({ ...imported, blocks: [] }, [], signal)).rejects.toMatchObject({
       code: "STATE_INCONSISTENT",
     });
-    await empty.replaceState(imported, signal);
+    await empty.replaceState(imported, [], signal);
     expect(empty.topologyStatus().revision).toBe(77);
     expect(empty.blocks()?.revision).toBe(25);
     expect(empty.addresses()).toHaveLength(20);
