@@ -8,6 +8,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/romana
 
 missing=
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v etcd >/dev/null 2>&1 || missing="$missing etcd-server"
 command -v etcdctl >/dev/null 2>&1 || missing="$missing etcd-client"

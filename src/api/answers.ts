@@ -1,3 +1,5 @@
+import { Readable } from "node:stream";
+
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 import { answerType } from "./media-types.ts";
@@ -15,6 +17,13 @@ export function answerText(reply: FastifyReply, text: string): FastifyReply {
   return reply.type(answerType(reply.request.headers.accept) ?? "application/json").send(Buffer.from(text));
 }
 
+/** Sends JSON text that comes in pieces: a large document is neither held as one text nor rendered in one go. */
+export function answerPieces(reply: FastifyReply, pieces: Iterable<string>): FastifyReply {
+  return reply
+    .type(answerType(reply.request.headers.accept) ?? "application/json")
+    .send(Readable.from(inBytes(pieces)));
+}
+
 /** Waits for the work and sends the original's body for "done". */
 export async function answerNull(reply: FastifyReply, work: Promise<unknown>): Promise<FastifyReply> {
   await work;
@@ -26,4 +35,14 @@ export function pathOf(request: FastifyRequest): string {
   const url = request.raw.url ?? "";
   const query = url.indexOf("?");
   return query < 0 ? url : url.slice(0, query);
+}
+
+/** Gives other requests their turn between two pieces. */
+async function* inBytes(pieces: Iterable<string>): AsyncGenerator<Buffer, void, undefined> {
+  for (const piece of pieces) {
+    yield Buffer.from(piece);
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
 }

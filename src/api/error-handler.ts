@@ -137,14 +137,27 @@ function invalidRequest(
   );
 }
 
+/** The policy that the body of `DELETE /policies` names. */
+function namedInBody(request: FastifyRequest): string | undefined {
+  const body: unknown = request.body;
+  if (request.method !== "DELETE" || typeof body !== "object" || body === null || !("id" in body)) {
+    return undefined;
+  }
+  const { id } = body;
+  return typeof id === "string" && id !== "" ? id : undefined;
+}
+
 /** A name in the path or the query is the resource's id; the original shows its query as a Go map. */
 function subjectOf(request: FastifyRequest): Subject {
   const { resourceType } = request.routeOptions.config;
   if (resourceType === undefined) {
     return {};
   }
-  const { name } = (request.params ?? {}) as { readonly name?: string };
+  const { name, id, segment } = (request.params ?? {}) as Readonly<Record<string, string | undefined>>;
   const { addressName } = (request.query ?? {}) as { readonly addressName?: string };
   const released = resourceType === "address" && request.method === "DELETE";
-  return { resourceType, resourceId: released ? `map[name:${addressName ?? ""}]` : name };
+  return {
+    resourceType,
+    resourceId: released ? `map[name:${addressName ?? ""}]` : (segment ?? id ?? name ?? namedInBody(request)),
+  };
 }

@@ -1,63 +1,226 @@
 import { lstat, unlink } from "node:fs/promises";
-import { connect } from "node:net";
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerOptions as HttpOptions,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
+import { connect, type ListenOptions, type Socket } from "node:net";
 
 import type { FastifyInstance } from "fastify";
 
 import { NetworkError } from "../core/errors.ts";
+import { Connections, markStream } from "./open-connections.ts";
+import type { ServerTls } from "./tls.ts";
 
-/** Where a server listens: a TCP port (0: any free one) of a host, or a unix socket. `config` reads it from text. */
+/**
+ * Where a server listens: a TCP port (0: any free one) of a host, with or without TLS, or a unix socket. `config` reads it from text.
+ */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: boolean }
   | { readonly kind: "unix"; readonly path: string };
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Answers with a stream that has no end. */
+    readonly stream?: true;
+  }
+}
+
+/** One open address. */
+interface Listener {
+  readonly server: HttpServer | HttpsServer;
+  readonly connections: Connections;
+}
 
 const socketMode = 0o600;
 
+/** How the connections of a server are treated, whichever address they come in by. */
+export interface ConnectionOptions {
+  /** Time to receive a whole request: Node ends a connection that dribbles. */
+  readonly receiveTimeoutMs: number;
+  /** Answers what is no HTTP request and ends the connection; absent: as Node does. */
+  readonly refuse?: (error: NodeJS.ErrnoException, socket: Socket) => void;
+}
+
+/** What a server listens with, and the addresses that it has open. */
+interface Listening {
+  readonly options: ConnectionOptions;
+  readonly listeners: Set<Listener>;
+}
+
+const listeningOf = new WeakMap<FastifyInstance, Listening>();
+
 /**
- * Opens the server and answers where it listens, as `HOST:PORT` or `unix:PATH`, with the port that it got. A unix socket is
- * its owner's alone (mode 0600); one that is left over from a dead process is removed first, after nobody answered on it. Throws
+ * Prepares a server to listen on several addresses: when it closes, they take no more connections, the idle ones end, and it waits for the answers that are
+ * still owed.
+ */
+export function prepareListening(app: FastifyInstance, options: ConnectionOptions): void {
+  const listeners = new Set<Listener>();
+  listeningOf.set(app, { options, listeners });
+  app.addHook("onRequest", (request, reply, done) => {
+    if (request.routeOptions.config.stream === true) {
+      markStream(reply.raw);
+    }
+    done();
+  });
+  app.addHook("preClose", async () => {
+    await Promise.all([...listeners].map(closeListener));
+    listeners.clear();
+  });
+}
+
+/**
+ * Opens one more address of the server and answers where it listens, with the port that it got: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. A unix socket
+ * is its owner's alone (mode 0600); one that is left over from a dead process is removed first, after nobody answered on it. Throws
  * `LISTEN_ADDRESS_TAKEN` (conflict) and `LISTEN_FAILED` (invalid).
  */
-export async function listen(app: FastifyInstance, address: ListenAddress): Promise<string> {
+export async function listen(app: FastifyInstance, address: ListenAddress, tls?: ServerTls): Promise<string> {
   const text = formatListenAddress(address);
+  await app.ready();
+  const listening = listeningOf.get(app);
+  if (listening === undefined) {
+    throw new TypeError("this server was not prepared to listen");
+  }
+  const http = httpOptions(listening.options);
+  const listener = isSecure(address) ? secureListener(app, http, text, tls) : plainListener(app, http);
+  if (listening.options.refuse !== undefined) {
+    listener.server.on("clientError", listening.options.refuse);
+  }
   try {
     if (address.kind === "tcp") {
-      await app.listen({ host: address.host, port: address.port });
-      const bound = app.addresses().find((found) => typeof found !== "string");
-      return formatListenAddress({ ...address, port: bound?.port ?? address.port });
+      await open(listener.server, { host: address.host, port: address.port });
+    } else {
+      await removeStaleSocket(address.path);
+      await listenPrivately(listener.server, address.path);
     }
-    await removeStaleSocket(address.path);
-    await listenPrivately(app, address.path);
-    return text;
   } catch (error) {
-    if (error instanceof NetworkError) {
-      throw error;
+    throw failure(text, error);
+  }
+  listening.listeners.add(listener);
+  const bound = listener.server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : 0;
+  return address.kind === "tcp" ? formatListenAddress({ ...address, port }) : text;
+}
+
+/** Cuts every stream that the server sends: whoever it is for may have lost the right to it, and asks again. */
+export function endStreams(app: FastifyInstance): void {
+  listeningOf.get(app)?.listeners.forEach(({ connections }) => connections.endStreams());
+}
+
+function isSecure(address: ListenAddress): boolean {
+  return address.kind === "tcp" && address.tls === true;
+}
+
+/** A connection on which nothing is asked is kept this long; longer than load balancers do, so that it is they who close. */
+const keepAliveTimeout = 72_000;
+const handshakeTimeout = 10_000;
+
+function httpOptions({ receiveTimeoutMs }: ConnectionOptions): HttpOptions {
+  return {
+    requestTimeout: receiveTimeoutMs,
+    // Node swaps the two when that of the headers, 60 s, is the longer one.
+    headersTimeout: receiveTimeoutMs,
+    connectionsCheckingInterval: Math.min(30_000, receiveTimeoutMs),
+    keepAliveTimeout,
+  };
+}
+
+function plainListener(app: FastifyInstance, http: HttpOptions): Listener {
+  const server = createHttpServer(http);
+  return serve(app, server, new Connections(server, "connection"));
+}
+
+function serve(app: FastifyInstance, server: HttpServer | HttpsServer, connections: Connections): Listener {
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    if (!connections.isRetired(request.socket)) {
+      app.routing(request, response);
     }
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE") {
-      throw taken(text, error);
-    }
+  });
+  return { server, connections };
+}
+
+function secureListener(
+  app: FastifyInstance,
+  http: HttpOptions,
+  text: string,
+  tls: ServerTls | undefined,
+): Listener {
+  if (tls === undefined) {
     throw new NetworkError(
       "invalid",
       "LISTEN_FAILED",
-      `cannot listen on ${text} (${code ?? String(error)}): choose another --listen address`,
+      `cannot listen on ${text} without a certificate: give --tls-cert and --tls-key`,
       { address: text },
-      error,
     );
   }
+  const server = createHttpsServer({
+    ...http,
+    ...tls.context,
+    handshakeTimeout,
+    requestCert: tls.asksForCertificates,
+    // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
+    rejectUnauthorized: false,
+  });
+  const connections = new Connections(server, "secureConnection");
+  const forget = tls.onChange(() => {
+    server.setSecureContext(tls.context);
+    connections.retire();
+  });
+  server.once("close", forget);
+  return serve(app, server, connections);
+}
+
+function closeListener({ server, connections }: Listener): Promise<void> {
+  return new Promise((resolve) => {
+    // It ends the idle ones.
+    server.close(() => resolve());
+    connections.finish();
+    connections.endStreams();
+  });
+}
+
+function open(server: HttpServer | HttpsServer, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function failure(text: string, error: unknown): NetworkError {
+  if (error instanceof NetworkError) {
+    return error;
+  }
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EADDRINUSE"
+    ? taken(text, error)
+    : new NetworkError(
+        "invalid",
+        "LISTEN_FAILED",
+        `cannot listen on ${text} (${code ?? String(error)}): choose another --listen address`,
+        { address: text },
+        error,
+      );
 }
 
 function formatListenAddress(address: ListenAddress): string {
   if (address.kind === "unix") {
     return `unix:${address.path}`;
   }
-  return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `${address.tls === true ? "https://" : ""}${host}:${address.port}`;
 }
 
 /** The socket file gets its mode when it is bound, so that there is no moment at which others may connect. */
-async function listenPrivately(app: FastifyInstance, path: string): Promise<void> {
+async function listenPrivately(server: HttpServer | HttpsServer, path: string): Promise<void> {
   const before = process.umask(0o777 & ~socketMode);
   try {
-    await app.listen({ path });
+    await open(server, { path });
   } finally {
     process.umask(before);
   }

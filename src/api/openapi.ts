@@ -13,7 +13,8 @@ const description =
   "Addresses follow the topology: networks, hosts, blocks and addresses, and the routes that lead to them. " +
   "Answers are JSON also under the types application/vnd.romana.v1+json, application/vnd.romana+json and text/plain, if the request " +
   "accepts only these; requests may call their JSON by the first two. Every path answers HEAD where it answers GET. A path with a slash " +
-  "at its end is redirected (301) to the one without. An unknown path, and a wrong method, is answered 404.";
+  "at its end is redirected (301) to the one without. An unknown path, and a wrong method, is answered 404. While the store is silent, reads " +
+  "have the header Romana-Stale with the seconds since its last answer. 429 and 503 have Retry-After, 307 has Location.";
 
 /** What each status means, wherever it occurs. */
 const meanings: Readonly<Record<number, string>> = {

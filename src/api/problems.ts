@@ -34,12 +34,22 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 /** Codes whose status is not that of their kind: what HTTP itself has a word for. */
 const statusOfCode: Readonly<Record<string, number>> = {
   NOT_LEADER: 307,
+  AUTH_REQUIRED: 401,
+  TOKEN_UNKNOWN: 401,
+  CLIENT_CERTIFICATE_REFUSED: 401,
+  ACCESS_DENIED: 403,
+  AUTH_THROTTLED: 429,
   REQUEST_CROSS_SITE: 403,
+  REQUEST_HEAD_TOO_LARGE: 431,
   REQUEST_NOT_ACCEPTABLE: 406,
+  REQUEST_SLOW: 408,
   REQUEST_TOO_LARGE: 413,
   REQUEST_URI_TOO_LONG: 414,
   REQUEST_TYPE_UNSUPPORTED: 415,
   REQUESTS_TOO_MANY: 429,
+  POLICY_ID_MISSING: 422,
+  WATCH_TOO_OLD: 410,
+  WATCH_STREAMS_TOO_MANY: 429,
   // The server's own trouble, for now: no client shall take it for a full network.
   STORE_FULL: 503,
 };
@@ -48,6 +58,8 @@ const statusOfCode: Readonly<Record<string, number>> = {
 const textOfCode: Readonly<Record<string, string>> = {
   ADDRESS_NAME_MISSING: "Name required",
   ADDRESS_HOST_MISSING: "Host required",
+  POLICY_NOT_NAMED: "Request must either be to /policies/{policyID} or have a body.",
+  POLICY_ID_MISSING: "Policy ID not found in input",
 };
 
 const titles: Readonly<Record<number, string>> = {
@@ -57,6 +69,7 @@ const titles: Readonly<Record<number, string>> = {
   403: "Forbidden",
   404: "Not Found",
   406: "Not Acceptable",
+  408: "Request Timeout",
   409: "Conflict",
   410: "Gone",
   413: "Content Too Large",
@@ -64,6 +77,7 @@ const titles: Readonly<Record<number, string>> = {
   415: "Unsupported Media Type",
   422: "Unprocessable Content",
   429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
 };

@@ -7,14 +7,15 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Makes the server read what the original's clients send: JSON under three names, with or without a charset, or with no type at all, and
- * forms. An empty body is no body (`undefined`). The body of a DELETE says nothing here, so whatever it holds is let pass.
+ * forms. An empty body is no body (`undefined`). The body of a DELETE says nothing, so whatever it holds is let pass, unless the route reads it.
  */
 export function readBodies(app: FastifyInstance): void {
   const parseJson = app.getDefaultJsonParser("error", "error");
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (request, body: Buffer, done) => {
     try {
-      const text = request.method === "DELETE" ? "" : readText(request, body);
+      const isRead = request.method !== "DELETE" || request.routeOptions.config.reads !== undefined;
+      const text = isRead ? readText(request, body) : "";
       if (text.trim() === "") {
         done(null, undefined);
       } else if (bodyFormat(request.headers["content-type"]) === "form") {
@@ -31,7 +32,8 @@ export function readBodies(app: FastifyInstance): void {
 /** Refuses (406) a request whose Accept header leaves no type that we can answer with. */
 export const requireAcceptable: onRequestHookHandler = (request, _reply, done) => {
   const { accept } = request.headers;
-  if (answerType(accept) === undefined) {
+  // A stream's own type is not one of those; whoever asks for that path wants a stream.
+  if (request.routeOptions.config.stream !== true && answerType(accept) === undefined) {
     done(
       new NetworkError(
         "invalid",

@@ -57,6 +57,6 @@ export function failuresOf(route: DescribedRoute): readonly number[] {
   add(accessOf(route) !== "open", 401, 403);
   add(named, 404, 414);
   add(writes, 403, 413, 415);
-  add(config.unlimited !== true && config.stream !== true, 429);
+  add(config.unlimited !== true, 429);
   return [...failures].toSorted((a, b) => a - b);
 }

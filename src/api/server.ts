@@ -1,27 +1,35 @@
 import { fastify, type FastifyInstance } from "fastify";
 import { validatorCompiler } from "fastify-type-provider-zod";
 
-import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { guardHosts } from "./access.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
+import { authenticate, type Authentication } from "./authentication.ts";
+import { closeInOrder, refuseConnection } from "./connections.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { sendToLeader } from "./leadership.ts";
+import { prepareListening } from "./listen.ts";
 import { meterRequests, type RequestMetrics } from "./metering.ts";
 import { describeRoutes, openapiResource } from "./openapi.ts";
 import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
+import { explainResource, type Explainer } from "./resources/explain.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
 import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
+import { policiesResource, type Policies } from "./resources/policies.ts";
 import { routesResource } from "./resources/routes.ts";
+import { stateResource, type StateTransfer } from "./resources/state.ts";
+import { tenantsResource, type Tenants } from "./resources/tenants.ts";
 import { topologyResource } from "./resources/topology.ts";
+import { watchResource, type Feed } from "./resources/watch.ts";
 import { maxNameLength } from "./schemas.ts";
 import { markStale, stalenessOf } from "./staleness.ts";
 
@@ -31,6 +39,8 @@ export interface ServerLimits {
   readonly maxInFlight: number;
   /** Bytes of a request's body; a topology of 5,000 hosts takes about 1 MB. */
   readonly maxBodyBytes: number;
+  /** Time for a request to arrive whole; then its connection is ended with 408. Node looks every 30 s at most. */
+  readonly receiveTimeoutMs: number;
   /** After this a request is answered 503 and its work is told to stop. */
   readonly requestTimeoutMs: number;
   /** The same for requests that wait for a pass over the cloud. */
@@ -43,6 +53,7 @@ export interface ServerLimits {
 export const defaultLimits: ServerLimits = {
   maxInFlight: 128,
   maxBodyBytes: 16 * 1024 * 1024,
+  receiveTimeoutMs: 30_000,
   requestTimeoutMs: 10_000,
   passTimeoutMs: 120_000,
   storeSilentMs: 7_000,
@@ -52,7 +63,16 @@ export const defaultLimits: ServerLimits = {
 export interface ServerOptions {
   readonly addressing: Addressing;
   readonly routes: RoutesView;
+  readonly policies: Policies;
+  readonly tenants: Tenants;
+  readonly feed: Feed;
+  /** Absent: nothing can be exported or imported. */
+  readonly state?: StateTransfer | undefined;
+  /** Absent: nothing is explained. */
+  readonly explain?: Explainer | undefined;
   readonly log: Logger;
+  /** How callers are known. */
+  readonly authentication: Authentication;
   readonly limits?: Partial<ServerLimits>;
   /** Absent where one controller runs alone: it answers everything. */
   readonly leader?: LeaderSource | undefined;
@@ -71,18 +91,29 @@ declare module "fastify" {
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
 export function createServer(options: ServerOptions): FastifyInstance {
-  const { addressing, routes, log, leader, liveness, store, metrics } = options;
-  const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs, storeSilentMs } = {
-    ...defaultLimits,
-    ...options.limits,
-  };
-  const staleness = stalenessOf(store, storeSilentMs);
+  const {
+    addressing,
+    routes,
+    policies,
+    tenants,
+    state,
+    explain,
+    feed,
+    log,
+    authentication,
+    leader,
+    liveness,
+    store,
+    metrics,
+  } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const { maxInFlight, maxBodyBytes, receiveTimeoutMs, requestTimeoutMs, passTimeoutMs } = limits;
+  const staleness = stalenessOf(store, limits.storeSilentMs);
   const app = fastify({
     logger: false,
     bodyLimit: maxBodyBytes,
-    // Time to receive a whole request: Node ends a connection that dribbles.
-    requestTimeout: 30_000,
     forceCloseConnections: "idle",
+    return503OnClosing: false,
     exposeHeadRoutes: true,
     routerOptions: { maxParamLength: maxNameLength },
     frameworkErrors: (error, request, reply) => {
@@ -90,14 +121,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
     },
   }).withTypeProvider<RequestTypes>();
 
+  meterRequests(app, metrics);
   // What waits for a pass does not hold up the end of the process; the rest is answered first.
-  const closing = new AbortController();
-  app.addHook("preClose", (done) => {
-    closing.abort(
-      new NetworkError("transient", "SERVER_CLOSING", "the controller is stopping: ask again when it runs"),
-    );
-    done();
-  });
+  const closing = closeInOrder(app);
 
   const endpoints: string[] = [];
   app.decorate("endpoints", endpoints);
@@ -105,7 +131,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     const { method, url, config } = route;
     route.handler =
       config?.slow === true || config?.stream === true
-        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing.signal)
+        ? withDeadline(route.handler, config.stream === true ? Infinity : passTimeoutMs, closing)
         : withDeadline(route.handler, requestTimeoutMs);
     const methods = [method].flat().filter((name) => name !== "HEAD");
     endpoints.push(...methods.map((name) => `${name} ${url.replaceAll(/:(\w+)/g, "{$1}")}`));
@@ -118,7 +144,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
-  meterRequests(app, metrics);
+  prepareListening(app, { receiveTimeoutMs, refuse: refuseConnection });
+  authenticate(app, authentication, log);
+  guardHosts(app, log);
   app.addHook("onRequest", redirectTrailingSlash);
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));
@@ -150,6 +178,15 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.register(leaderResource, { leader });
   if (metrics !== undefined) {
     app.register(metricsResource, { metrics });
+  }
+  app.register(policiesResource, { policies });
+  app.register(tenantsResource, { tenants });
+  app.register(watchResource, { feed });
+  if (state !== undefined) {
+    app.register(stateResource, { state });
+  }
+  if (explain !== undefined) {
+    app.register(explainResource, { explain });
   }
   return app;
 }

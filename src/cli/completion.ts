@@ -1,9 +1,16 @@
 import type { Command } from "commander";
 
+import { visibleCommands } from "./visible-commands.ts";
+
 /** Shells that have a script. */
 export const shells = ["bash", "zsh", "fish"] as const;
 
 export type Shell = (typeof shells)[number];
+
+/** What the server is asked for the names of. */
+export const nameKinds = ["host", "network", "tenant", "policy"] as const;
+
+export type NameKind = (typeof nameKinds)[number];
 
 /** A command as completion sees it: what may follow its path. */
 export interface CompletionNode {
@@ -13,17 +20,34 @@ export interface CompletionNode {
   readonly options: readonly Word[];
   /** Long and short options that take a value, so that the value is not read as a command. */
   readonly valued: readonly string[];
+  /** What its first argument names, and whether all of them do. An argument called `host` is the name of a host, and so on. */
+  readonly names: { readonly kind: NameKind; readonly all: boolean } | undefined;
 }
 
+/** A word, its help, and what its value names if it is an option with such a value. */
 interface Word {
   readonly word: string;
   readonly help: string;
+  readonly kind?: NameKind;
 }
+
+/** Options that say whom to ask: completion passes them on. */
+export const connectionOptions = [
+  "-r",
+  "--rootURL",
+  "-p",
+  "--rootPort",
+  "-c",
+  "--config",
+  "--cacert",
+  "--client-cert",
+  "--client-key",
+  "--client-token-file",
+] as const;
 
 /** Every command with what may follow it, the program first. Options of the program may stand anywhere. */
 export function completionTree(program: Command): readonly CompletionNode[] {
-  const shared = visibleOptions(program);
-  return nodesOf(program, program.name(), shared);
+  return nodesOf(program, program.name(), visibleOptions(program));
 }
 
 type VisibleOption = Command["options"][number];
@@ -33,16 +57,22 @@ function nodesOf(
   path: string,
   shared: readonly VisibleOption[],
 ): readonly CompletionNode[] {
-  const children = command.commands.filter((child) => child.name() !== "help");
+  const children = visibleCommands(command);
   const own = visibleOptions(command);
   const options = [...own, ...shared.filter((option) => !own.includes(option))];
+  const [first] = command.registeredArguments;
+  const kind = nameKinds.find((each) => each === first?.name());
   const node: CompletionNode = {
     path,
     commands: children.map((child) => ({ word: child.name(), help: child.description() })),
-    options: options.flatMap(({ long, description }) => (long ? [{ word: long, help: description }] : [])),
+    options: options.flatMap(({ long, description, required }) => {
+      const of = nameKinds.find((each) => required && long === `--${each}`);
+      return long ? [{ word: long, help: description, ...(of === undefined ? {} : { kind: of }) }] : [];
+    }),
     valued: options
       .filter(({ required, optional }) => required || optional)
       .flatMap(({ long, short }) => [long, short].filter((flag) => typeof flag === "string")),
+    names: kind === undefined ? undefined : { kind, all: first?.variadic === true },
   };
   return [node, ...children.flatMap((child) => nodesOf(child, `${path} ${child.name()}`, shared))];
 }
@@ -51,7 +81,7 @@ function visibleOptions(command: Command): readonly VisibleOption[] {
   return command.options.filter(({ hidden }) => !hidden);
 }
 
-/** The script for a shell, made of the tree alone: it starts nothing while one types. */
+/** The script for a shell. While one types it starts nothing but `romana complete-names`, and that only where a name belongs. */
 export function completionScript(shell: Shell, tree: readonly CompletionNode[]): string {
   switch (shell) {
     case "bash":
@@ -63,19 +93,31 @@ export function completionScript(shell: Shell, tree: readonly CompletionNode[]):
   }
 }
 
-/** Walks the words before the cursor to the command that they name; shared by bash and zsh, whose arrays differ by their first index. */
+/**
+ * Walks the words before the cursor to the command that they name, and counts the arguments after it; shared by bash and zsh, whose arrays
+ * differ by their first index. `ask` becomes the options that say whom to ask, `last` the option whose value comes next.
+ */
 function walk(tree: readonly CompletionNode[], words: string): string {
   const paths = tree.map(({ path }) => `"${path}"`).join("|");
   const valued = [...new Set(tree.flatMap((node) => node.valued))].join("|");
-  return `  local path=romana skip=0 word
+  return `  local path=romana last= count=0 word
+  local -a ask
+  ask=()
   for word in ${words}; do
-    if [ "$skip" = 1 ]; then skip=0; continue; fi
+    if [ -n "$last" ]; then
+      case "$last" in
+        ${connectionOptions.join("|")}) ask+=("$last" "$word") ;;
+      esac
+      last=
+      continue
+    fi
     case "$word" in
-      ${valued}) skip=1; continue ;;
+      ${valued}) last="$word"; continue ;;
       -*) continue ;;
     esac
     case "$path $word" in
       ${paths}) path="$path $word" ;;
+      *) count=$((count+1)) ;;
     esac
   done`;
 }
@@ -84,26 +126,44 @@ function cases(tree: readonly CompletionNode[], wordsOf: (node: CompletionNode) 
   return tree
     .map(
       (node) =>
-        `    "${node.path}") words="${wordsOf(node)
+        `    "${node.path}") found="${wordsOf(node)
           .map(({ word }) => word)
           .join(" ")}" ;;`,
     )
     .join("\n");
 }
 
-function choose(tree: readonly CompletionNode[]): string {
-  return `  local words=
-  case "$cur" in
-  -*) case "$path" in
+/** Sets `found` to the words that may stand at the cursor; `program` is how romana was called. */
+function choose(tree: readonly CompletionNode[], program: string): string {
+  const named = tree.flatMap(({ path, names }) => (names === undefined ? [] : [{ path, ...names }]));
+  const kindOfPath = named
+    .map(({ path, kind, all }) =>
+      all ? `    "${path}") kind=${kind} ;;` : `    "${path}") [ "$count" = 0 ] && kind=${kind} ;;`,
+    )
+    .join("\n");
+  const kindOfOption = nameKinds.map((kind) => `    --${kind}) kind=${kind} ;;`).join("\n");
+  return `  local found= kind=
+  if [ -n "$last" ]; then
+    case "$last" in
+${kindOfOption}
+    esac
+  else
+    case "$cur" in
+    -*) case "$path" in
 ${cases(tree, ({ options }) => options)}
     esac ;;
-  *) case "$path" in
+    *) case "$path" in
 ${cases(
   tree.filter(({ commands }) => commands.length > 0),
   ({ commands }) => commands,
 )}
+${kindOfPath}
     esac ;;
-  esac`;
+    esac
+  fi
+  if [ -n "$kind" ]; then
+    found="$(${program} complete-names "\${ask[@]}" "$kind" 2>/dev/null)"
+  fi`;
 }
 
 function bashScript(tree: readonly CompletionNode[]): string {
@@ -111,8 +171,8 @@ function bashScript(tree: readonly CompletionNode[]): string {
 _romana() {
   local cur="\${COMP_WORDS[COMP_CWORD]}"
 ${walk(tree, '"${COMP_WORDS[@]:1:COMP_CWORD-1}"')}
-${choose(tree)}
-  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+${choose(tree, '"${COMP_WORDS[0]}"')}
+  COMPREPLY=($(compgen -W "$found" -- "$cur"))
 }
 complete -o default -F _romana romana
 `;
@@ -126,9 +186,9 @@ _romana() {
   local -a before
   before=("\${(@)words[2,CURRENT-1]}")
 ${walk(tree, '"${before[@]}"')}
-${choose(tree).replace("local words=", "local words_=").replaceAll(' words="', ' words_="')}
-  if [ -n "$words_" ]; then
-    compadd -- \${=words_}
+${choose(tree, '"${words[1]}"')}
+  if [ -n "$found" ]; then
+    compadd -- \${=found}
   else
     _files
   fi
@@ -144,11 +204,16 @@ fi
 function fishScript(tree: readonly CompletionNode[]): string {
   const quote = (text: string): string => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
   const valued = [...new Set(tree.flatMap((node) => node.valued))].map(quote).join(" ");
-  const lines = tree.flatMap(({ path, commands, options }) => {
+  const asked = (kind: NameKind): string => quote(`(__romana_names ${kind})`);
+  const lines = tree.flatMap(({ path, commands, options, names }) => {
     const at = `-n ${quote(`__romana_at ${quote(path)}`)}`;
     return [
       ...commands.map(({ word, help }) => `complete -c romana -f ${at} -a ${word} -d ${quote(help)}`),
-      ...options.map(({ word, help }) => `complete -c romana ${at} -l ${word.slice(2)} -d ${quote(help)}`),
+      ...options.map(
+        ({ word, help, kind }) =>
+          `complete -c romana ${at} -l ${word.slice(2)}${kind === undefined ? "" : ` -x -a ${asked(kind)}`} -d ${quote(help)}`,
+      ),
+      ...(names === undefined ? [] : [`complete -c romana -f ${at} -a ${asked(names.kind)}`]),
     ];
   });
   return `# fish completion of romana: put it into ~/.config/fish/completions/romana.fish
@@ -168,6 +233,18 @@ function __romana_path
 end
 function __romana_at
   test (__romana_path) = "$argv[1]"
+end
+function __romana_names
+  set -l words (commandline -opc)
+  set -l ask
+  set -l last
+  for word in $words[2..-1]
+    if contains -- "$last" ${connectionOptions.map(quote).join(" ")}
+      set -a ask $last $word
+    end
+    set last $word
+  end
+  command $words[1] complete-names $ask $argv[1] 2>/dev/null
 end
 ${lines.join("\n")}
 `;

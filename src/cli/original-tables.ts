@@ -5,13 +5,13 @@ import type { BlockDocument, HostDocument, NetworkListEntry, TopologyEntry } fro
 
 /** `host list`. */
 export function originalHosts(hosts: readonly HostDocument[]): string {
-  return `Host List\n${align([["Host IP", "Host Name"], ...hosts.map(({ ip, name }) => [ip, name])])}`;
+  return `Host List\n${alignOriginal([["Host IP", "Host Name"], ...hosts.map(({ ip, name }) => [ip, name])])}`;
 }
 
 /** `network list`. */
 export function originalNetworks(networks: readonly NetworkListEntry[]): string {
   const rows = networks.map(({ id, cidr, revision }) => [id, cidr, String(revision)]);
-  return `Network List\n${align([["Network Name", "Network CIDR", "Revision"], ...rows])}`;
+  return `Network List\n${alignOriginal([["Network Name", "Network CIDR", "Revision"], ...rows])}`;
 }
 
 /** `block list`. */
@@ -32,7 +32,7 @@ export function originalBlocks(blocks: readonly BlockDocument[]): string {
     block.segment,
     String(block.allocated_ip_count),
   ]);
-  return `Block List\n${align([header, ...rows])}`;
+  return `Block List\n${alignOriginal([header, ...rows])}`;
 }
 
 /** `topology list`. */
@@ -49,13 +49,13 @@ export function originalTopology({ networks, topologies }: TopologyEntry): strin
       (group.groups ?? group.hosts ?? []).map(({ name, ip }) => `${name ?? ""}(${ip ?? ""}), `).join(""),
     ]);
     const title = `Topology for Network/s: [${(entry.networks ?? []).join(" ")}]`;
-    return `${title}\n${align([["Name", "CIDR", "Nodes", ""], ...rows.map((row) => [...row, ""])])}\n`;
+    return `${title}\n${alignOriginal([["Name", "CIDR", "Nodes", ""], ...rows.map((row) => [...row, ""])])}\n`;
   });
-  return `Networks\n${align([["Name", "CIDR", "Tenants"], ...networkRows])}\n${sections.join("")}`;
+  return `Networks\n${alignOriginal([["Name", "CIDR", "Tenants"], ...networkRows])}\n${sections.join("")}`;
 }
 
 /** Go's tabwriter with cells padded by tabs to stops of 8: a column is as wide as its widest cell, rounded up to the next stop. */
-function align(rows: readonly (readonly string[])[]): string {
+export function alignOriginal(rows: readonly (readonly string[])[]): string {
   const stop = 8;
   const columns = rows.reduce((most, row) => Math.max(most, row.length), 0);
   const widths = Array.from({ length: columns }, (_, column) => {

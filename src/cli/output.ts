@@ -1,5 +1,5 @@
 import type { Column } from "./table.ts";
-import { renderTable } from "./table.ts";
+import { renderTable, type TableLimits } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** How a result is printed. The last two are the original's `-f`. */
@@ -43,6 +43,11 @@ export class Output {
     return this.format === "table" || this.format === "wide" || this.format === "original-table";
   }
 
+  /** How tables are laid out: with `-o wide` all of them, else what fits into the terminal. */
+  get limits(): TableLimits {
+    return this.format === "wide" ? { wide: true } : { wide: false, width: this.#terminal.width };
+  }
+
   async list<Row>(listing: Listing<Row>): Promise<void> {
     if (this.format === "name") {
       this.#lines(listing.rows.map(listing.name));
@@ -59,7 +64,7 @@ export class Output {
 
   /** A table, whatever the format. */
   table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
-    this.#terminal.write(renderTable(columns, rows, this.format === "wide"));
+    this.#terminal.write(renderTable(columns, rows, this.limits.wide, this.limits.width));
   }
 
   /** A document for programs: YAML if that was asked for, else JSON. */
@@ -71,6 +76,21 @@ export class Output {
     }
     const indent = this.format === "original-json" ? "\t" : 2;
     this.#terminal.write(`${JSON.stringify(value, null, indent)}\n`);
+  }
+
+  /** A document on a line of its own, for programs that read one after the other. */
+  async line(value: unknown): Promise<void> {
+    if (this.format === "yaml") {
+      this.text("---");
+      await this.document(value);
+    } else {
+      this.text(JSON.stringify(value));
+    }
+  }
+
+  /** Text as it is. */
+  raw(text: string): void {
+    this.#terminal.write(text);
   }
 
   /** A change that was made: one line for people, and the original's status document for programs. */

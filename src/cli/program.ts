@@ -1,12 +1,22 @@
 import { Command, Option } from "commander";
 
 import { addressCommands } from "./commands/address.ts";
+import { blackoutCommands } from "./commands/blackout.ts";
+import { blockCommands } from "./commands/block.ts";
+import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { configCommands } from "./commands/config.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
+import { explainCommands } from "./commands/explain.ts";
+import { helpCommand } from "./commands/help.ts";
 import { hostCommands } from "./commands/host.ts";
-import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
+import { networkCommands } from "./commands/network.ts";
+import { policyCommands } from "./commands/policy.ts";
 import { routeCommands } from "./commands/routes.ts";
 import { simulateCommand, type RunSimulation } from "./commands/simulate.ts";
+import { stateCommands } from "./commands/state.ts";
+import { statusCommands } from "./commands/status.ts";
+import { segmentCommands, tenantCommands } from "./commands/tenant.ts";
 import { topologyCommands } from "./commands/topology.ts";
 import { originalFormats, outputFormats } from "./output.ts";
 import { sessionOpener } from "./session.ts";
@@ -20,6 +30,7 @@ export interface ProgramParts {
   readonly signal: AbortSignal;
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
+  readonly createCertificates: CreateCertificates;
 }
 
 /** The command line of `romana`, with every command. */
@@ -29,13 +40,14 @@ export function createProgram({
   signal,
   runController,
   runSimulation,
+  createCertificates,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
     .version(version, "--version", "print the version")
     .option(
       "-r, --rootURL <url>",
-      "the controller: http://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
+      "the controller: http[s]://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
     )
     .option("-p, --rootPort <port>", "its port, when the URL has none (default: 9600)")
     .option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`)
@@ -46,7 +58,20 @@ export function createProgram({
     )
     .option("-c, --config <file>", "configuration file (default: ~/.romana.yaml, then /etc/romana/cli.yaml)")
     .addOption(new Option("-P, --platform <name>", "read for older scripts, without effect").hideHelp())
-    .option("-v, --verbose", "say on standard error what is asked of whom")
+    .option("-v, --verbose", "say on standard error, or in the log file, what is asked of whom")
+    .option(
+      "--cacert <file>",
+      "certificates that the controller's may come from, PEM (default: $ROMANA_CACERT)",
+    )
+    .option(
+      "--client-cert <file>",
+      "certificate to show to the controller, PEM (default: $ROMANA_CLIENT_CERT)",
+    )
+    .option("--client-key <file>", "its key, PEM (default: $ROMANA_CLIENT_KEY)")
+    .option(
+      "--client-token-file <file>",
+      "file with a token and nothing else (default: $ROMANA_CLIENT_TOKEN_FILE)",
+    )
     .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
     .showSuggestionAfterError()
     .configureOutput({
@@ -59,6 +84,8 @@ export function createProgram({
   const open = sessionOpener(terminal, signal);
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
+  statusCommands(program, open);
+  certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);
@@ -66,7 +93,14 @@ export function createProgram({
   blockCommands(program, open);
   addressCommands(program, open);
   blackoutCommands(program, open);
-  completionCommand(program, terminal);
+  tenantCommands(program, open);
+  segmentCommands(program, open);
+  policyCommands(program, open);
+  stateCommands(program, open);
+  explainCommands(program, open);
+  configCommands(program, open);
+  completionCommand(program, terminal, open);
+  helpCommand(program);
   showUsageAfterError(program);
   return program;
 }

@@ -1,6 +1,7 @@
 import type { Command, Option } from "commander";
 
 import { alignExamples, examplesOf } from "./examples.ts";
+import { visibleCommands } from "./visible-commands.ts";
 
 /** Every command as Markdown, in the order in which they are registered: usage, arguments, options, examples. */
 export function renderCommands(program: Command): string {
@@ -15,7 +16,7 @@ export function renderGlobalOptions(program: Command): string {
 }
 
 function leaves(command: Command, path: string): readonly { command: Command; path: string }[] {
-  const children = command.commands.filter((child) => child.name() !== "help");
+  const children = visibleCommands(command);
   return children.length === 0
     ? [{ command, path }]
     : children.flatMap((child) => leaves(child, `${path} ${child.name()}`));

@@ -11,7 +11,8 @@ import { createProgram, type ProgramParts } from "./program.ts";
 export async function run(args: readonly string[], parts: ProgramParts): Promise<number> {
   try {
     const program = createProgram(parts);
-    await program.parseAsync([...args], { from: "user" });
+    // Nothing said is a question.
+    await program.parseAsync(args.length === 0 ? ["help"] : [...args], { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -14,6 +14,8 @@ export interface Terminal {
   note(line: string): void;
   /** Whether standard output may be coloured. */
   readonly coloured: boolean;
+  /** Characters in a line of the terminal; undefined when standard output is none. */
+  readonly width: number | undefined;
   /** The text of a file; "-" is standard input. */
   read(file: string): Promise<string>;
   /** Asks a question that is answered by y or n. Without a person at the terminal it throws `CONFIRMATION_MISSING`. */
@@ -26,6 +28,7 @@ export function processTerminal(): Terminal {
   return {
     env,
     coloured: isatty(stdout.fd) && !env["NO_COLOR"] && env["TERM"] !== "dumb",
+    width: isatty(stdout.fd) ? stdout.columns : undefined,
     write: (content) => {
       stdout.write(content);
     },

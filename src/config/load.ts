@@ -46,6 +46,15 @@ export interface EtcdConfig {
   readonly login?: { readonly user: string; readonly passwordFile: string };
 }
 
+/** Files of TLS, and how callers are known. `cert` and `key` are both given or both not. */
+export interface SecurityConfig {
+  readonly tls:
+    | { readonly cert: string; readonly key: string; readonly clientCa: string | undefined }
+    | undefined;
+  readonly tokenFile: string | undefined;
+  readonly requireAuth: boolean;
+}
+
 /** Everything that `romana controller` can be told, parsed and consistent. */
 export type ControllerConfig = Pick<
   ControllerValues,
@@ -54,6 +63,7 @@ export type ControllerConfig = Pick<
   | "maxInFlight"
   | "replicaId"
   | "advertiseUrl"
+  | "maxStreams"
   | "topology"
   | "serviceRange"
   | "dryRun"
@@ -76,6 +86,7 @@ export type ControllerConfig = Pick<
   readonly health: HealthConfig;
   readonly ec2: Ec2Config;
   readonly etcd: EtcdConfig;
+  readonly security: SecurityConfig;
 };
 
 /** What a configuration is loaded from. `readFile` is for tests. */
@@ -121,6 +132,7 @@ function assemble(values: ControllerValues): ControllerConfig {
     replicaId: values.replicaId,
     advertiseUrl: values.advertiseUrl,
     leaderTtlMs: values.leaderTtl,
+    maxStreams: values.maxStreams,
     topology: values.topology,
     serviceRange: values.serviceRange,
     intervalMs: values.interval,
@@ -148,6 +160,14 @@ function assemble(values: ControllerValues): ControllerConfig {
       holdDownMs: values.holdDown,
       holdDownWindowMs: values.holdDownWindow,
       holdDownMaxMs: values.holdDownMax,
+    },
+    security: {
+      tls:
+        values.tlsCert === undefined || values.tlsKey === undefined
+          ? undefined
+          : { cert: values.tlsCert, key: values.tlsKey, clientCa: values.tlsClientCa },
+      tokenFile: values.tokenFile,
+      requireAuth: values.requireAuth,
     },
     ec2: {
       burst: values.ec2Burst,
@@ -242,6 +262,34 @@ function contradictions(values: Partial<ControllerValues>): string[] {
   if (ec2FailoverReserve !== undefined && ec2Burst !== undefined && ec2FailoverReserve >= ec2Burst) {
     problems.push(
       `ec2-failover-reserve (${ec2FailoverReserve}) leaves no token of ec2-burst (${ec2Burst}) for all else: make it smaller`,
+    );
+  }
+  problems.push(...securityProblems(values));
+  return problems;
+}
+
+/** TLS wants its files, and an address on which nobody could be known is of no use. */
+function securityProblems(values: Partial<ControllerValues>): string[] {
+  const { listen = [], tlsCert, tlsKey, tlsClientCa, tokenFile, requireAuth } = values;
+  const problems: string[] = [];
+  const secure = listen.find((address) => address.kind === "tcp" && address.tls);
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    problems.push("tls-cert and tls-key belong together: give both or none");
+  } else if (secure?.kind === "tcp" && tlsCert === undefined) {
+    problems.push(
+      `listen (${secure.host}:${secure.port}) is served with TLS, which wants tls-cert and tls-key: "romana certs init" makes them for a trial; or listen on loopback (127.0.0.1:${secure.port}) or on a socket (unix:PATH)`,
+    );
+  } else if (secure?.kind === "tcp" && tlsClientCa === undefined && tokenFile === undefined) {
+    problems.push(
+      `listen (${secure.host}:${secure.port}) would let nobody in: give tls-client-ca, token-file or both`,
+    );
+  }
+  if (tlsClientCa !== undefined && tlsCert === undefined) {
+    problems.push("tls-client-ca has no effect without tls-cert and tls-key: give them too");
+  }
+  if (requireAuth === true && secure === undefined && tokenFile === undefined) {
+    problems.push(
+      "require-auth would let nobody in: give token-file, or listen on https:// with tls-client-ca",
     );
   }
   return problems;

@@ -48,6 +48,15 @@ export class ReconcileLoop {
     return this.#failures;
   }
 
+  /** Milliseconds by which it is behind: since when a run has been under way, or one is overdue; 0 while it waits for its time. */
+  get lateMs(): number {
+    const now = this.#options.clock.monotonic();
+    if (this.#running !== undefined) {
+      return now - this.#lastStart;
+    }
+    return this.#timer === undefined ? 0 : Math.max(0, now - this.#timerAt);
+  }
+
   /** Ends; a run that is under way is aborted and awaited. */
   async stop(): Promise<void> {
     this.#started = false;

@@ -30,6 +30,9 @@ const FIRST_MEASURE_MS = 3000;
 /** How long a pass goes on writing before another look; a large cluster's first routes take minutes at EC2's rate. */
 const MAX_WRITING_MS = 30_000;
 
+/** A pass that takes so long will not end: each of its calls has a time limit, and its writes half a minute. */
+const STUCK_MINUTES = 10;
+
 export interface RouteControllerOptions {
   readonly state: RouteState;
   readonly executor: RouteExecutor;
@@ -110,6 +113,12 @@ export class RouteController {
 
   lastPass(): PassView | undefined {
     return this.#lastPass;
+  }
+
+  /** What has stopped and will not go on by itself, one phrase each. */
+  stuck(): readonly string[] {
+    const minutes = Math.floor(this.#loop.lateMs / 60_000);
+    return minutes < STUCK_MINUTES ? [] : [`no pass over the cloud has ended for ${minutes} min`];
   }
 
   /** Scheduled passes in a row that failed. */

@@ -34,6 +34,8 @@ export interface ControlPlaneParts {
   readonly isOwn?: (address: string) => boolean;
   /** Counts what the controllers do. */
   readonly meter?: Meter | undefined;
+  /** Watch streams that may be open at once; see `ResourceFeed`. */
+  readonly maxStreams?: number;
   readonly version: string;
   /** `aws`, `simulation` or `none`. */
   readonly cloudName: string;

@@ -8,7 +8,7 @@ import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
 import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
-import { listen } from "../api/listen.ts";
+import { endStreams, listen } from "../api/listen.ts";
 import { createServer } from "../api/server.ts";
 import { readVersion } from "../cli/version.ts";
 import type { ControllerConfig } from "../config/load.ts";
@@ -21,6 +21,7 @@ import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
+import { createSecurity } from "./create-security.ts";
 
 /** Root of all keys in a store of our own. */
 const PREFIX = "/romana";
@@ -32,6 +33,9 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   const closers: (() => void | Promise<void>)[] = [];
   try {
     const initialTopology = readInitialTopology(config);
+    // Before anything is opened, so that a mistake in a certificate or a token file changes nothing.
+    const security = await createSecurity(config.security, clock, log.child({ component: "api" }));
+    closers.push(() => security.close());
     const store = openStore(config, clock, log);
     closers.push(() => store.close());
     const ec2 =
@@ -80,6 +84,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         cloudName: config.cloud,
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : config.store.kind,
         meter: metrics,
+        maxStreams: config.maxStreams,
       },
       signal,
     );
@@ -95,20 +100,30 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     });
     const server = createServer({
       addressing: plane.addressing,
+      policies: plane.policies,
+      tenants: plane.tenants,
+      feed: plane.feed,
       routes: plane.routes,
       leader: { leader: () => plane.election.leader(), selfId: replica.id, anyAnswers: ec2 === undefined },
       liveness: plane,
       store: plane.follower,
       metrics,
+      explain: plane.explain,
+      state: plane.transfer,
       log: log.child({ component: "api" }),
+      authentication: security.authentication,
       limits: { maxInFlight: config.maxInFlight },
     });
     closers.push(() => server.close());
-    // First the address, then the work: a second controller on this machine ends here, before it has written anything.
-    const address = await listen(server, config.listen);
+    security.onTokensChanged(() => endStreams(server));
+    // First the addresses, then the work: a second controller on this machine ends here, before it has written anything.
+    const addresses: string[] = [];
+    for (const each of config.listen) {
+      addresses.push(await listen(server, each, security.tls));
+    }
     plane.start();
     log.info(
-      { address, cloud: config.cloud, vpcId: ec2?.vpcId, dryRun: config.dryRun },
+      { address: addresses.join(", "), cloud: config.cloud, vpcId: ec2?.vpcId, dryRun: config.dryRun },
       "the controller serves",
     );
     await aborted(signal);

@@ -1,18 +1,30 @@
+import { watchSources } from "../api/watch-sources.ts";
+import { Explainer } from "../controllers/explainer.ts";
 import { LeaderTerms, type Duties } from "../controllers/leader-terms.ts";
 import { ReplicaRoutes } from "../controllers/replica-routes.ts";
 import { NoRoutes } from "../controllers/route-reporter.ts";
 import type { Election } from "../ports/election.ts";
 import { AddressingService } from "../services/addressing-service.ts";
 import { prepareStore } from "../services/addressing/schema.ts";
+import { PolicyService } from "../services/policy-service.ts";
+import { ResourceFeed } from "../services/resource-feed.ts";
+import { RouteFeedSource } from "../services/route-feed-source.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { StateService } from "../services/state-service.ts";
 import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower } from "../services/store-follower.ts";
+import { TenantService } from "../services/tenant-service.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
 import { beginDuties, type LeaderDuties } from "./leader-duties.ts";
 
 /** Everything that works together in one controller process, or in one simulation of it. */
 export interface ControlPlane {
   readonly addressing: AddressingService;
+  readonly policies: PolicyService;
+  readonly tenants: TenantService;
+  readonly feed: ResourceFeed;
+  readonly explain: Pick<Explainer, "explainIp" | "explainRoute">;
+  readonly transfer: StateService;
   readonly election: Election;
   readonly follower: StoreFollower;
   readonly routes: RoutesView;
@@ -53,6 +65,8 @@ export async function createControlPlane(
     ...(parts.uptimeMs === undefined ? {} : { uptimeMs: parts.uptimeMs }),
   });
   follower.add(election);
+  const policies = new PolicyService({ follower, log, prefix });
+  const tenants = new TenantService({ follower, usage: addressing, log, prefix });
   follower.start();
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
@@ -69,6 +83,25 @@ export async function createControlPlane(
   };
   const { cloud } = parts;
   let duties: LeaderDuties | undefined;
+  const routes: RoutesView =
+    cloud === undefined
+      ? new NoRoutes(
+          { ...facts, refusedHosts: () => new Map() },
+          clock,
+          () => election.leader()?.id === parts.replica.id,
+        )
+      : new ReplicaRoutes({
+          reporter: () => duties?.routes,
+          follower: { election, id: parts.replica.id, facts, clock },
+        });
+  const routeFeed = new RouteFeedSource({ status: () => routes.routes(), clock });
+  const feed = new ResourceFeed({
+    sources: watchSources(addressing, policies, routeFeed),
+    reached: (revision, abort) => follower.reached(revision, abort),
+    clock,
+    log,
+    ...(parts.maxStreams === undefined ? {} : { maxStreams: parts.maxStreams }),
+  });
   const terms = new LeaderTerms({
     election,
     clock,
@@ -79,32 +112,45 @@ export async function createControlPlane(
       }
       const begun = await beginDuties({ ...parts, cloud }, { addressing, facts, term, serviceRange }, abort);
       duties = begun;
+      // What streams were told in an earlier term, or by an earlier leader, is not continued.
+      routeFeed.restart();
       return {
         stop: async () => {
           await begun.stop();
           duties = undefined;
+          routeFeed.restart();
         },
       };
     },
   });
+  const explain: Pick<Explainer, "explainIp" | "explainRoute"> = {
+    explainIp: (address) => explainer().explainIp(address),
+    explainRoute: (cidr) => explainer().explainRoute(cidr),
+  };
+  function explainer(): Explainer {
+    return new Explainer({ addressing, routes: duties?.explained });
+  }
+  const transfer = new StateService({
+    keeper: addressing,
+    tenants,
+    policies,
+    clock,
+    log,
+    routes: () => duties?.explained.journal.owned() ?? [],
+  });
   return {
+    explain,
+    transfer,
     addressing,
+    policies,
+    tenants,
+    feed,
     election,
     follower,
-    routes:
-      cloud === undefined
-        ? new NoRoutes(
-            { ...facts, refusedHosts: () => new Map() },
-            clock,
-            () => election.leader()?.id === parts.replica.id,
-          )
-        : new ReplicaRoutes({
-            reporter: () => duties?.routes,
-            follower: { election, id: parts.replica.id, facts, clock },
-          }),
+    routes,
     duties: () => duties,
     leads: () => terms.leads,
-    stuck: () => [...follower.stuck(), ...terms.stuck()],
+    stuck: () => [...follower.stuck(), ...terms.stuck(), ...(duties?.controller.stuck() ?? [])],
     start: () => terms.start(),
     stop: async () => {
       await terms.stop();

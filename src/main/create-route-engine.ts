@@ -1,4 +1,5 @@
 import type { ControllerConfig } from "../config/load.ts";
+import type { ExplainerRoutes } from "../controllers/explainer.ts";
 import { FailoverController } from "../controllers/failover-controller.ts";
 import { HealthMonitor } from "../controllers/health-monitor.ts";
 import { NO_PROBES } from "../controllers/health-source.ts";
@@ -60,6 +61,8 @@ export interface RouteEngine {
   readonly controller: RouteController;
   readonly state: RouteState;
   readonly monitor: HealthMonitor | undefined;
+  /** What an explanation is made from. */
+  readonly explained: ExplainerRoutes;
   start(): void;
   stop(): Promise<void>;
 }
@@ -130,6 +133,7 @@ export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSi
     controller,
     state,
     monitor,
+    explained: { state, health, journal, clock },
     start: () => {
       monitor?.start();
       controller.start();

@@ -10,7 +10,8 @@ import type { ControlPlaneParts } from "./control-plane-parts.ts";
 import { createRouteEngine, type RouteEngine } from "./create-route-engine.ts";
 
 /** What the leader alone does: it looks at EC2, probes the nodes, and writes routes. */
-export type LeaderDuties = Duties & Pick<RouteEngine, "routes" | "controller" | "state" | "monitor">;
+export type LeaderDuties = Duties &
+  Pick<RouteEngine, "routes" | "controller" | "state" | "monitor" | "explained">;
 
 export interface DutyContext {
   readonly addressing: AddressingService;

@@ -8,8 +8,9 @@ import {
   type HostOutcome,
   type NewHost,
 } from "../core/ipam/hosts.ts";
+import { exportState, type ImportedState as ExportedState } from "../core/ipam/imported-state.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
-import { planRelease } from "../core/ipam/release.ts";
+import { findHolder, planRelease } from "../core/ipam/release.ts";
 import type { IpamState, KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
@@ -32,7 +33,7 @@ import { readTopology, type Problem, type TopologyDocument } from "../core/topol
 import { renderTopology } from "../core/topology/render-topology.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { Store } from "../ports/store.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
 import type { Applied } from "./addressing/apply-events.ts";
 import { AddressingCache, type AddressingBatch } from "./addressing/cache.ts";
 import { Committer } from "./addressing/committer.ts";
@@ -158,11 +159,21 @@ export class AddressingService {
     }
   }
 
+  /** Everything about networks, hosts, blocks and addresses, as one value. */
+  exportState(): ExportedState {
+    const { state, topology, topologyRevision } = this.#cache.current;
+    return exportState(state, topology, topologyRevision);
+  }
+
   /**
    * Puts a whole state in place of the present one, all or nothing. Throws `STATE_IN_USE` (conflict) while addresses are in use, `TOPOLOGY_INVALID` and `STATE_INCONSISTENT` (invalid) for a state
    * whose parts do not fit together.
    */
-  async replaceState(imported: ImportedState, signal: AbortSignal): Promise<void> {
+  async replaceState(
+    imported: ImportedState,
+    others: readonly StoreOperation[],
+    signal: AbortSignal,
+  ): Promise<void> {
     await this.#change((state) => {
       const plan = planImport(state, imported, this.#reserved);
       const counters = {
@@ -172,7 +183,7 @@ export class AddressingService {
       return {
         changes: [{ kind: "replace", records: plan.records }],
         topology: plan.topology,
-        operations: importOperations(this.#keys, plan, counters),
+        operations: [...importOperations(this.#keys, plan, counters), ...others],
         result: undefined,
       };
     }, signal);
@@ -262,6 +273,11 @@ export class AddressingService {
     await new Promise<void>((resolve, reject) => {
       this.#line.push({ kind: "release", nameOrIp, signal, resolve, reject, attempts: 0 });
     });
+  }
+
+  /** The host that holds the address of a name or, if no name matches, an IP: what `release` would release. */
+  holderOf(nameOrIp: string): string | undefined {
+    return findHolder(this.#cache.current.state, nameOrIp);
   }
 
   /** Every address in use. */

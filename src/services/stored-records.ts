@@ -7,7 +7,7 @@ import type {
   RevisionBase,
 } from "../core/ipam/records.ts";
 import { formatCidr, parseCidr, rangeOf } from "../core/net/cidr.ts";
-import { formatIpv4, ipv4Value, parseIpv4 } from "../core/net/ipv4.ts";
+import { formatIpv4, ipv4Value, parseIpv4, readIpv4 } from "../core/net/ipv4.ts";
 import type { HostOrigin } from "../core/topology/topology.ts";
 import type { StoreOperation } from "../ports/store.ts";
 
@@ -135,6 +135,33 @@ export function writeAddress({ name, address, host, tenant, segment, transaction
 }
 
 export function readAddress(key: string, value: string): StoredAddress {
+  return quickAddress(value) ?? carefulAddress(key, value);
+}
+
+/** There are many of them: one that is as it should be is read without a reader for each field. */
+function quickAddress(value: string): StoredAddress | undefined {
+  try {
+    const found: unknown = JSON.parse(value);
+    if (!isObject(found)) {
+      return undefined;
+    }
+    const { name, address, host, tenant, segment, txn = "" } = found;
+    const parsed = typeof address === "string" ? readIpv4(address) : undefined;
+    return parsed !== undefined &&
+      typeof name === "string" &&
+      typeof host === "string" &&
+      typeof tenant === "string" &&
+      typeof segment === "string" &&
+      typeof txn === "string"
+      ? { name, address: parsed, host, tenant, segment, transaction: txn }
+      : undefined;
+  } catch {
+    // Whoever reads it with care says what is wrong.
+    return undefined;
+  }
+}
+
+function carefulAddress(key: string, value: string): StoredAddress {
   const record = open(key, value);
   return {
     name: record.text("name"),

@@ -1,34 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 import type { Meter, MeteredFailover } from "../ports/meter.ts";
-import type { RoutesView } from "../services/route-views.ts";
-
-/** What the addressing side has counted since the process started. */
-export interface AddressingCounters {
-  readonly allocations: number;
-  readonly releases: number;
-  /** Decisions that were made anew because somebody else was faster. */
-  readonly lostCompares: number;
-  /** Transactions that allocations and releases went in, several to one. */
-  readonly groups: number;
-}
-
-/** Where the numbers come from that are read when somebody asks for them. Each answers from memory. */
-export interface MetricsSources {
-  readonly addressing: {
-    hosts(): { readonly hosts: readonly { readonly placed: boolean; readonly misplaced: boolean }[] };
-    blocks(): { readonly blocks: readonly MeasuredBlock[] } | undefined;
-  };
-  readonly counters?: (() => AddressingCounters) | undefined;
-  readonly routes: Pick<RoutesView, "routes" | "health" | "status">;
-  readonly store?: { silentMs(): number } | undefined;
-}
-
-interface MeasuredBlock {
-  readonly network: string;
-  readonly host: string;
-  readonly allocated_ip_count: number;
-}
+import { measureSources, type MetricsSources } from "./source-metrics.ts";
 
 /** A request that was answered. `route` is the pattern of its path, undefined for a path that is not served. */
 export interface MeasuredRequest {
@@ -120,9 +93,7 @@ export class Metrics implements Meter {
 
   /** Adds what the sources know, once, when they are there. */
   read(sources: MetricsSources): void {
-    this.#readAddressing(sources);
-    this.#readRoutes(sources);
-    this.#readStore(sources);
+    measureSources(this.registry, sources);
   }
 
   get contentType(): string {
@@ -182,146 +153,6 @@ export class Metrics implements Meter {
     this.#verdicts.inc({ verdict });
   }
 
-  #readAddressing({ addressing, counters }: MetricsSources): void {
-    this.#readEach("hosts", "Hosts by how they stand in the topology", "state", () => {
-      const { hosts } = addressing.hosts();
-      const misplaced = hosts.filter((host) => host.misplaced).length;
-      const unplaced = hosts.filter((host) => !host.placed).length;
-      return { placed: hosts.length - misplaced - unplaced, misplaced, unplaced };
-    });
-    const blocks = (): readonly MeasuredBlock[] => addressing.blocks()?.blocks ?? [];
-    this.#readEach("ipam_addresses", "Addresses in use", "network", () =>
-      sums(
-        blocks(),
-        ({ network }) => network,
-        (block) => block.allocated_ip_count,
-      ),
-    );
-    this.#readEach("ipam_blocks_owned", "Blocks that a host holds", "network", () =>
-      sums(
-        blocks(),
-        ({ network }) => network,
-        ({ host }) => (host === "" ? 0 : 1),
-      ),
-    );
-    this.#readEach("ipam_blocks_free", "Blocks that became empty and wait for an owner", "network", () =>
-      sums(
-        blocks(),
-        ({ network }) => network,
-        ({ host }) => (host === "" ? 1 : 0),
-      ),
-    );
-    const count = (name: keyof AddressingCounters) => () => counters?.()[name] ?? 0;
-    this.#readTotal("ipam_allocations_total", "Addresses given out", count("allocations"));
-    this.#readTotal("ipam_releases_total", "Addresses taken back", count("releases"));
-    this.#readTotal(
-      "ipam_lost_compares_total",
-      "Decisions that were made anew because another replica was faster",
-      count("lostCompares"),
-    );
-    this.#readTotal(
-      "ipam_transactions_total",
-      "Transactions that allocations and releases shared: their number by this is the size of a group",
-      count("groups"),
-    );
-  }
-
-  #readRoutes({ routes }: MetricsSources): void {
-    this.#readEach("leader", "1 while this replica leads", undefined, () => ({
-      "": routes.status().leader ? 1 : 0,
-    }));
-    // Only the leader knows the routes and the nodes' health.
-    const leads = (): boolean => routes.status().leader;
-    this.#readEach("routes", "Routes that are wanted, by how they stand", "state", () =>
-      sums(
-        leads() ? routes.routes().routes : [],
-        ({ state }) => state,
-        () => 1,
-      ),
-    );
-    this.#readEach("health_nodes", "Nodes by what the probes say", "health", () =>
-      sums(
-        leads() ? routes.health().nodes : [],
-        ({ health }) => health,
-        () => 1,
-      ),
-    );
-    this.#readEach(
-      "health_blind",
-      "1 while nobody answers the probes, so that nothing is moved",
-      undefined,
-      () => ({
-        "": leads() && routes.health().blind ? 1 : 0,
-      }),
-    );
-    this.#readEach("alarms", "What an operator must know or do, by kind", "kind", () =>
-      sums(
-        routes.status().alarms,
-        ({ kind }) => kind,
-        () => 1,
-      ),
-    );
-    this.#readTotal(
-      "cloud_calls_total",
-      "Calls to the cloud by EC2 action; pages beyond the first are counted apart",
-      () => routes.status().cloudCalls,
-      "action",
-    );
-  }
-
-  #readStore({ store }: MetricsSources): void {
-    this.#readEach("store_silent_seconds", "Time since the store last answered anything", undefined, () => ({
-      "": (store?.silentMs() ?? 0) / 1000,
-    }));
-  }
-
-  /** A gauge that is read when it is asked for; `label` tells its values apart. */
-  #readEach(
-    name: string,
-    help: string,
-    label: string | undefined,
-    values: () => Readonly<Record<string, number>>,
-  ): void {
-    this.registry.registerMetric(
-      new Gauge({
-        name: `romana_${name}`,
-        help,
-        labelNames: label === undefined ? [] : [label],
-        registers: [],
-        collect() {
-          this.reset();
-          for (const [value, number] of Object.entries(values())) {
-            this.set(label === undefined ? {} : { [label]: value }, number);
-          }
-        },
-      }),
-    );
-  }
-
-  /** A counter that somebody else keeps. */
-  #readTotal(
-    name: string,
-    help: string,
-    values: () => number | Readonly<Record<string, number>>,
-    label?: string,
-  ): void {
-    this.registry.registerMetric(
-      new Counter({
-        name: `romana_${name}`,
-        help,
-        labelNames: label === undefined ? [] : [label],
-        registers: [],
-        collect() {
-          this.reset();
-          const found = values();
-          for (const [value, number] of Object.entries(typeof found === "number" ? { "": found } : found)) {
-            this.inc(label === undefined ? {} : { [label]: value }, number);
-          }
-        },
-      }),
-    );
-  }
-
   #counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
     return new Counter({ name: `romana_${name}`, help, labelNames, registers: [this.registry] });
   }
@@ -333,17 +164,4 @@ export class Metrics implements Meter {
   #work(name: string, help: string): Histogram {
     return new Histogram({ name: `romana_${name}`, help, buckets: workBuckets, registers: [this.registry] });
   }
-}
-
-/** Sums of what `amount` says, by key. */
-function sums<T>(
-  list: readonly T[],
-  key: (item: T) => string,
-  amount: (item: T) => number,
-): Readonly<Record<string, number>> {
-  const found = new Map<string, number>();
-  for (const item of list) {
-    found.set(key(item), (found.get(key(item)) ?? 0) + amount(item));
-  }
-  return Object.fromEntries(found);
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 
 import { expect, it } from "vitest";
+import type { z } from "zod";
 
 import { emptyServer } from "./support.ts";
 
@@ -51,6 +52,33 @@ it("has an example for every path", () => {
   expect(
     sections.filter((section) => !section.includes("```http")).map((section) => section.split("\n")[0]),
   ).toEqual([]);
+});
+
+it("answers the page's examples in the form that the schemas describe, without a key more", async () => {
+  const { app } = await emptyServer();
+  const held: unknown[] = [];
+  const described: unknown[] = [];
+  app.addHook("onSend", (request, reply, payload, done) => {
+    const { response } = request.routeOptions.schema ?? {};
+    const schema = (response as Readonly<Record<number, z.ZodType>> | undefined)?.[reply.statusCode];
+    if (schema !== undefined && request.routeOptions.config.produces === undefined) {
+      const answered: unknown = JSON.parse((payload as Buffer).toString());
+      held.push(answered);
+      described.push(schema.parse(answered));
+    }
+    done();
+  });
+
+  for (const { method, url, body } of readExamples()) {
+    await app.inject({
+      method,
+      url,
+      ...(body === "" ? {} : { headers: { "content-type": "application/json" }, payload: body }),
+    });
+  }
+
+  expect(described).toEqual(held);
+  expect(held.length).toBeGreaterThan(25);
 });
 
 it("answers the page's examples as the page says", async () => {

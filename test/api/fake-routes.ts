@@ -71,6 +71,8 @@ export class FakeRoutes implements RoutesView {
           group: "a",
           target: "eni-1",
           host: "node-1",
+          actual: "eni-1",
+          owned: true,
           state: "active",
         },
         {
@@ -80,11 +82,15 @@ export class FakeRoutes implements RoutesView {
           group: "b",
           target: "eni-2",
           host: "node-2",
+          actual: "eni-3",
+          owned: true,
           state: "failed",
           message: "IAM refuses ec2:ReplaceRoute",
         },
       ],
-      skipped: [],
+      skipped: [
+        { routeTableId: "rtb-2", destination: "10.0.0.0/25", reason: "somebody else's route to nat-1" },
+      ],
     };
   }
 

@@ -1,12 +1,18 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { Authentication } from "../../src/api/authentication.ts";
 import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
+import { watchSources } from "../../src/api/watch-sources.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { PolicyService } from "../../src/services/policy-service.ts";
+import { ResourceFeed } from "../../src/services/resource-feed.ts";
+import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
+import { TenantService } from "../../src/services/tenant-service.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
@@ -49,13 +55,18 @@ export class FakeLeader implements LeaderSource {
 }
 
 /** A server on an empty memory store, with its parts at hand. */
-export async function emptyServer(limits: Partial<ServerLimits> = {}) {
+export async function emptyServer(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
   const common = { store, clock, log, prefix: "/romana" };
   const follower = await StoreFollower.open(common, never);
   const addressing = await AddressingService.open({ ...common, follower }, never);
+  const policies = new PolicyService({ follower, log, prefix: "/romana" });
+  const tenants = new TenantService({ follower, usage: addressing, log, prefix: "/romana" });
   follower.start();
   const routes = new FakeRoutes();
   const leader = new FakeLeader();
@@ -63,22 +74,43 @@ export async function emptyServer(limits: Partial<ServerLimits> = {}) {
   const metrics = new Metrics("2.0.0");
   const contact = { silentMs: () => surroundings.silentMs };
   metrics.read({ addressing, routes, store: contact });
+  const feed = new ResourceFeed({
+    sources: watchSources(
+      addressing,
+      policies,
+      new RouteFeedSource({ status: () => routes.routes(), clock }),
+    ),
+    reached: (revision, signal) => follower.reached(revision, signal),
+    clock,
+    log,
+  });
   const app = createServer({
     addressing,
     routes,
+    policies,
+    tenants,
+    feed,
     log,
     limits,
+    authentication: { tokens: [], requireAuth: false, clock, ...authentication },
     leader,
     liveness: { stuck: () => surroundings.stuck },
     store: contact,
     metrics,
   });
-  return { app, addressing, routes, log, leader, surroundings, metrics };
+  app.addHook("onClose", async () => {
+    addressing.stop();
+    await follower.stop();
+  });
+  return { app, addressing, policies, tenants, feed, routes, log, leader, surroundings, metrics };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
-export async function serverWithOneHost(limits: Partial<ServerLimits> = {}) {
-  const parts = await emptyServer(limits);
+export async function serverWithOneHost(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
+  const parts = await emptyServer(limits, authentication);
   const document = {
     networks: [{ name: "prod", cidr: "10.0.0.0/24", block_mask: 30 }],
     topologies: [{ networks: ["prod"], map: [{ name: "all", groups: [] }] }],

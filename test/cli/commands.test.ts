@@ -74,7 +74,7 @@ it("asks before it removes a host whose addresses are in use, and takes --yes fo
 
   expect(asked.code).toBe(2);
   expect(asked.stderr).toBe(
-    "Error: Host node-1 has 1 addresses in use; its pods lose them. Remove it? Nobody is there to answer: say --yes to go ahead\n",
+    "Error: Host node-1 has 1 address in use; its pods lose them. Remove it? Nobody is there to answer: say --yes to go ahead\n",
   );
   expect([told.code, told.stdout]).toEqual([0, "host node-1 removed\n"]);
 });
@@ -145,7 +145,7 @@ it("shows what a pass would do, for people and for programs", async () => {
   expect(table.stdout).toContain("somebody else's route to nat-1");
   expect(table.stdout).toContain("Alarm route-conflict (10.0.0.0/25): rtb-2 leads it to nat-1\n");
   expect(table.stdout.trimEnd().split("\n").at(-1)).toBe(
-    "Plan: 1 to create, 1 to replace, 1 to delete, 1 checks to turn off. Granularity: a route for each of 2 groups.",
+    "Plan: 1 to create, 1 to replace, 1 to delete, 1 check to turn off. Granularity: a route for each of 2 groups.",
   );
   expect(JSON.parse(json.stdout)).toEqual(examplePlan);
 });
@@ -169,4 +169,52 @@ it("shows routes, nodes and the controller", async () => {
   expect(health.stdout).toMatch(/node-3 +192\.168\.0\.3 +down +down +9s +0/);
   expect(status.stdout).toContain("Role:        leader\n");
   expect(status.stdout).toContain("1 failed: IAM refuses ec2:ReplaceRoute\n");
+});
+
+it.for([
+  [["policy", "add"], "standard input is not JSON: "],
+  [["policy", "add", "-"], "standard input is not JSON: "],
+  [["topology", "update"], "standard input is not JSON: "],
+] as const)("says where a document is no JSON: %s", async ([args, message]) => {
+  const { code, stderr } = await server.run(args, '{\n  "id": # what?\n}');
+
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(new RegExp(`^Error: ${message}.*line 3 column 1`)),
+  ]);
+});
+
+it("reads policies from several files, and from standard input", async () => {
+  const policy = (id: string): string =>
+    `{"id":"${id}","direction":"ingress","applied_to":[{"tenant_id":"t"}],"ingress":[{"peers":[{"peer":"any"}],"rules":[{"protocol":"any"}]}]}`;
+
+  const { code, stdout } = await server.run(
+    ["policy", "add", "test/fixtures/cli/policies.json", "-", "-o", "name"],
+    `[${policy("a")}, # and
+      ${policy("b")}]`,
+  );
+
+  expect([code, stdout]).toEqual([0, "policy/name.ssh\npolicy/a\npolicy/b\n"]);
+});
+
+it("names the ids of policies that share a name, and takes one of them", async () => {
+  const policy = (id: string): object => ({
+    id,
+    name: "web",
+    direction: "ingress",
+    applied_to: [{ tenant: "t" }],
+    peers: [{ peer: "any" }],
+    rules: [{ protocol: "any" }],
+  });
+  await server.run(["policy", "add"], JSON.stringify({ securitypolicies: [policy("one"), policy("two")] }));
+
+  const ambiguous = await server.run(["policy", "remove", "web"]);
+  const removed = await server.run(["policy", "remove", "-i", "one"]);
+  const left = await server.run(["policy", "remove", "web", "-o", "name"]);
+
+  expect([ambiguous.code, ambiguous.stderr]).toEqual([
+    4,
+    'Error: 2 policies are called "web": name one by its id: one, two\n',
+  ]);
+  expect([removed.code, left.stdout]).toEqual([0, "policy/two\n"]);
 });

@@ -16,6 +16,7 @@ const program = createProgram({
   signal: new AbortController().signal,
   runController: () => Promise.reject(new Error("not run here")),
   runSimulation: () => Promise.reject(new Error("not run here")),
+  createCertificates: () => Promise.reject(new Error("not run here")),
 });
 
 function commandsOf(command: Command): readonly Command[] {

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { listen } from "../../src/api/listen.ts";
 import { NetworkError } from "../../src/core/errors.ts";
+import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import { serverWithOneHost } from "../api/support.ts";
 import { romana } from "./romana.ts";
 
@@ -31,11 +33,33 @@ it("prints its version", async () => {
   expect([code, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/)]);
 });
 
+it("lists its commands when nothing is said", async () => {
+  const { code, stdout } = await romana([]);
+
+  expect(code).toBe(0);
+  for (const command of ["host", "tenant", "segment", "policy", "topology"]) {
+    expect(stdout).toMatch(new RegExp(`^  ${command} `, "m"));
+  }
+});
+
 it("explains a command with examples", async () => {
   const { code, stdout } = await romana(["host", "add", "--help"]);
 
   expect(code).toBe(0);
   expect(stdout).toContain("Examples:\n  $ romana host add node-1 192.168.0.11 -l rack=r7");
+});
+
+it.for([
+  ["help", "host", "add"],
+  ["host", "add", "--help"],
+  ["host", "help", "add"],
+] as const)("explains a command of any depth: %s %s %s", async (args) => {
+  const { code, stdout } = await romana(args);
+
+  expect([code, stdout.split("\n")[0]]).toEqual([
+    0,
+    "Usage: romana host add [options] <name> <ip> [cidr] [agent-port]",
+  ]);
 });
 
 it.for([
@@ -122,7 +146,12 @@ it("reads the original's configuration file, and options win over it", async () 
 it("says on standard error what it asks when it is told to be verbose", async () => {
   const { stdout, stderr } = await romana(["-v", "-r", url, "network", "list", "-o", "name"]);
 
-  expect([stdout, stderr]).toEqual(["network/prod\n", `asking http://${url}\n`]);
+  expect(stdout).toBe("network/prod\n");
+  expect(stderr.split("\n")).toEqual([
+    `asking http://${url}`,
+    expect.stringMatching(/^GET \/networks on http:\S+: ok, \d+ ms$/),
+    "",
+  ]);
 });
 
 it("ends quietly when nobody reads its output any more", async () => {
@@ -201,9 +230,48 @@ _romana
 echo "\${COMPREPLY[*]}"`);
 
   expect(await complete("romana ho")).toBe("host\n");
+  expect(await complete("romana segment re")).toBe("remove\n");
   expect(await complete('romana -r http://x host ""')).toBe("list show add remove label\n");
   expect(await complete("romana address add --seg")).toBe("--segment\n");
   expect(await complete("romana host list --roo")).toBe("--rootURL --rootPort\n");
+});
+
+it("completes names that the server knows, asked where the line says, and none that a shell would run", async () => {
+  const { stdout: script } = await romana(["completion", "bash"]);
+  const hostile = await serverWithOneHost();
+  for (const [index, name] of ["node-2", "$(touch x)", "`x`", "a b", "-x"].entries()) {
+    await hostile.addressing.addHost(
+      { name, ip: parseIpv4(`192.168.0.${10 + index}`), tags: {}, origin: "api" },
+      new AbortController().signal,
+    );
+  }
+  const there = await listen(hostile.app, { kind: "tcp", host: "127.0.0.1", port: 0 });
+  const complete = (words: string): Promise<string> =>
+    bash(`${script}
+romana() { ${process.execPath} src/main/cli.ts "$@"; }
+export HOME=/nonexistent
+COMP_WORDS=(${words})
+COMP_CWORD=$((\${#COMP_WORDS[@]}-1))
+_romana
+echo "\${COMPREPLY[*]}"`);
+
+  expect(await complete(`romana -r ${there} host show ""`)).toBe("node-1 node-2\n");
+  expect(await complete(`romana --rootURL ${there} address list --host node-2 --network p`)).toBe("prod\n");
+  expect(await complete("romana -r unix:/nowhere host show n")).toBe("\n");
+  await hostile.app.close();
+});
+
+it("stops asking for names when the server takes too long", async () => {
+  const silent = createServer(() => undefined);
+  await new Promise<void>((resolve) => {
+    silent.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = silent.address() as AddressInfo;
+
+  const result = await romana(["complete-names", "host", "-r", `http://127.0.0.1:${port}`]);
+  silent.close();
+
+  expect(result).toEqual({ code: 0, stdout: "", stderr: "" });
 });
 
 it.for(["zsh", "fish"])("prints a completion script for %s that knows every command", async (shell) => {

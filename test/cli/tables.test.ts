@@ -1,7 +1,9 @@
+import { stripVTControlCharacters } from "node:util";
+
 import { expect, it } from "vitest";
 
 import { originalBlocks, originalTopology } from "../../src/cli/original-tables.ts";
-import { renderTable } from "../../src/cli/table.ts";
+import { GrowingTable, renderTable } from "../../src/cli/table.ts";
 
 const columns = [
   { header: "NAME", cell: (row: readonly string[]) => row[0] ?? "" },
@@ -31,6 +33,38 @@ it("lets no name break the table or steer the terminal", () => {
 
   expect(text.split("\n")).toHaveLength(3);
   expect(text).toContain("a\uFFFDb\uFFFD[2Jc\uFFFDd");
+});
+
+it("fits into the terminal by cutting the widest column, and shows what it cut", () => {
+  const rows = [
+    ["a", "x".repeat(60), "short"],
+    ["b", "\u001B[31myyy\u001B[39m", "z".repeat(20)],
+  ];
+
+  const lines = renderTable(columns, rows, true, 50).trimEnd().split("\n");
+
+  expect(lines.map((line) => stripVTControlCharacters(line))).toEqual([
+    "NAME   STATE                  MORE",
+    `a      ${"x".repeat(19)}…   short`,
+    `b      yyy                    ${"z".repeat(20)}`,
+  ]);
+});
+
+it("is wider than the terminal rather than unreadable", () => {
+  const rows = [["x".repeat(30), "y".repeat(30), ""]];
+
+  expect(renderTable(columns, rows, false, 10).split("\n")[1]).toBe(
+    `${"x".repeat(11)}…   ${"y".repeat(11)}…`,
+  );
+});
+
+it("keeps the columns of rows that come later", () => {
+  const table = new GrowingTable(columns, { wide: false });
+
+  const text =
+    table.add([["name", "up", ""]]) + table.add([["longer-name", "up", ""]]) + table.add([["n", "up", ""]]);
+
+  expect(text).toBe("NAME   STATE\nname   up\nlonger-name   up\nn             up\n");
 });
 
 it("pads the original's cells to stops of eight, and not at all when they fill theirs", () => {

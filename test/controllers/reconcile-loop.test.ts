@@ -39,6 +39,20 @@ describe("the loop", () => {
     expect(starts).toEqual([0, 500_000]);
   });
 
+  it("is late by the time that a run takes, and not at all while it waits", async () => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const { clock, loop } = loopOf((at) => (at === 0 ? promise : Promise.resolve(undefined)));
+
+    expect(loop.lateMs).toBe(0);
+    loop.start();
+    await clock.runFor(700_000);
+    expect(loop.lateMs).toBe(700_000);
+    resolve(undefined);
+    await clock.runFor(10_000);
+    expect(loop.lateMs).toBe(0);
+    await loop.stop();
+  });
+
   it("merges a burst of requests into one run, a gap after the last", async () => {
     const { clock, loop, starts } = loopOf(async () => undefined);
     loop.start();

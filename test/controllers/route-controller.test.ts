@@ -83,6 +83,39 @@ describe("a controller on a region", () => {
     expect(controller.failover.records()).toMatchObject([{ host: dead, moved: 2, failed: 0, stranded: 0 }]);
   });
 
+  it("counts every pass, write and failover", async () => {
+    const controller = await settled();
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const { meter } = region;
+    const creates = meter.writes.filter((line) => line === "CreateRoute done");
+    const checks = meter.writes.filter((line) => line === "ModifyNetworkInterfaceAttribute done");
+
+    region.health.states.set(dead, "down");
+    const standIn = dead === "a1" ? "a2" : "a1";
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+
+    expect([creates.length, checks.length]).toEqual([8, 6]);
+    expect(meter.writes.slice(-2)).toEqual(["ReplaceRoute done", "ReplaceRoute done"]);
+    expect(new Set(meter.passes)).toEqual(new Set(["ok"]));
+    expect(meter.failovers).toMatchObject([{ moved: 2, failed: 0, stranded: 0 }]);
+    expect(controller.passes.stuck()).toEqual([]);
+  });
+
+  it("is stuck when a pass has not ended for ten minutes", async () => {
+    const controller = await region.controller();
+    const unanswered = Promise.withResolvers<void>();
+    region.health.whenMeasured = () => unanswered.promise;
+    controller.passes.start();
+    await region.clock.runFor(599_000);
+    const before = controller.passes.stuck();
+    await region.clock.runFor(2000);
+    const after = controller.passes.stuck();
+    unanswered.resolve();
+
+    expect(before).toEqual([]);
+    expect(after).toEqual(["no pass over the cloud has ended for 10 min"]);
+  });
+
   it("moves nothing to a stand-in that did not answer the burst", async () => {
     const controller = await settled();
     const dead = region.gatewayOf("100.96.0.0/16") ?? "";

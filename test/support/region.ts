@@ -15,6 +15,7 @@ import { parseCidr, type Cidr } from "../../src/core/net/cidr.ts";
 import type { Ipv4 } from "../../src/core/net/ipv4.ts";
 import type { RoutingTree } from "../../src/core/routing/aggregate.ts";
 import type { Group } from "../../src/core/topology/topology.ts";
+import type { Meter, MeteredFailover } from "../../src/ports/meter.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { RouteJournal } from "../../src/services/route-journal.ts";
 import { silentLog } from "./silent-log.ts";
@@ -49,6 +50,29 @@ export class DecreedHealth {
   }
 }
 
+/** Keeps what the controllers count, a line each. */
+export class CountedWork implements Meter {
+  readonly writes: string[] = [];
+  readonly passes: string[] = [];
+  readonly failovers: MeteredFailover[] = [];
+
+  write(action: string, outcome: string): void {
+    this.writes.push(`${action} ${outcome}`);
+  }
+
+  pass(outcome: string): void {
+    this.passes.push(outcome);
+  }
+
+  failover(failover: MeteredFailover): void {
+    this.failovers.push(failover);
+  }
+
+  verdict(): void {
+    throw new Error("verdicts are counted where the probes are, not here");
+  }
+}
+
 /** The parts of a controller that tests talk to. */
 export interface SmallController {
   readonly passes: RouteController;
@@ -58,6 +82,7 @@ export interface SmallController {
 
 /** Two zones of one subnet and one table each, three nodes a zone in two groups a zone: `a1 a2 | a3`, `b1 b2 | b3`. */
 export class SmallRegion {
+  readonly meter = new CountedWork();
   readonly clock = new VirtualClock();
   readonly random = new SeededRandom(7);
   readonly region = new SimulatedRegion({ clock: this.clock, vpcCidrs: [parseCidr("10.0.0.0/16")] });
@@ -120,12 +145,13 @@ export class SmallRegion {
     const writer = new RouteWriter({
       cloud,
       clock,
+      meter: this.meter,
       bucket: { capacity: 50, refillPerSecond: 5, reserve: 20 },
       concurrency: 8,
       mayWrite: () => Infinity,
     });
     const journal = await RouteJournal.open({ store, prefix: "/romana", guard: undefined }, never);
-    const shared = { state, journal, clock, health: this.health, log: silentLog, dryRun };
+    const shared = { state, journal, clock, health: this.health, log: silentLog, dryRun, meter: this.meter };
     const executor = new RouteExecutor({ ...shared, writer });
     const failover = new FailoverController({ ...shared, executor, signal: stopping.signal });
     const passes = new RouteController({

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 
 import { expect, it } from "vitest";
 
-import { Metrics, type MetricsSources } from "../../src/telemetry/metrics.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
+import type { MetricsSources } from "../../src/telemetry/source-metrics.ts";
 import { FakeRoutes } from "../api/fake-routes.ts";
 import { serverWithOneHost } from "../api/support.ts";
 

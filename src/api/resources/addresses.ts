@@ -1,7 +1,7 @@
 import { NetworkError } from "../../core/errors.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
-import type { Addressing } from "../control-plane.ts";
+import type { Addressing, AddressState } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
 import { addressBody, addressQuery, Done } from "../schemas.ts";
 import { AddressList, GivenAddress } from "./addresses.schemas.ts";
@@ -19,6 +19,8 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
         resourceType: "address",
         form: true,
         access: "agent",
+        // Without a name of a host the request is refused as it always was.
+        concernsHost: ({ body }) => hostIn(body),
         failures: [404, 409],
       },
     },
@@ -53,7 +55,13 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
     "/address",
     {
       schema: { summary: "Release an address", tags, querystring: addressQuery, response: { 200: Done } },
-      config: { original: true, resourceType: "address", access: "agent", failures: [404] },
+      config: {
+        original: true,
+        resourceType: "address",
+        access: "agent",
+        concernsHost: ({ query }) => addressing.holderOf(nameIn(query)),
+        failures: [404],
+      },
     },
     (request, reply) => {
       const { addressName } = request.query;
@@ -70,21 +78,25 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
 
   const list = { schema: { summary: "The addresses in use", tags, response: { 200: AddressList } } };
   app.get("/addresses", list, (_request, reply) =>
-    answer(
-      reply,
-      byAddress(addressing.addresses()).map(({ name, address, host, tenant, segment, network }) => ({
-        name,
-        address,
-        host,
-        tenant,
-        segment,
-        network,
-      })),
-    ),
+    answer(reply, byAddress(addressing.addresses()).map(shownAddress)),
   );
 
   done();
 };
+
+/** The host that a body names, if it does. */
+function hostIn(body: unknown): string | undefined {
+  return (body as { readonly host?: string | null }).host || undefined;
+}
+
+function nameIn(query: unknown): string {
+  return (query as { readonly addressName: string }).addressName;
+}
+
+/** The fields in their order. */
+export function shownAddress({ name, address, host, tenant, segment, network }: AddressState): AddressState {
+  return { name, address, host, tenant, segment, network };
+}
 
 /** In the order of the addresses, so that a restart does not change the answer. */
 function byAddress<T extends { readonly address: Ipv4 }>(list: readonly T[]): readonly T[] {

@@ -136,7 +136,8 @@ function originalHost(host: HostState) {
   };
 }
 
-function fullHost(host: HostState) {
+/** With all that is known of it. */
+export function fullHost(host: HostState) {
   return {
     ...originalHost(host),
     misplaced: host.misplaced,

@@ -51,13 +51,15 @@ export const livenessResource: Resource<LivenessParts> = (app, parts, done) => {
       config,
     },
     (_request, reply) => {
-      const reasons = routes.notReady();
+      const leads = leader === undefined || leader.leader()?.id === leader.selfId;
+      // The routes are the leader's affair: a follower serves all else without them.
+      const reasons = leads ? routes.notReady() : [];
       const ready = reasons.length === 0;
       return answer(ready ? reply : unavailable(reply), {
         ready,
         reasons,
         stale: staleness.seconds() !== undefined,
-        leader: leader === undefined || leader.leader()?.id === leader.selfId,
+        leader: leads,
       });
     },
   );

@@ -48,6 +48,8 @@ export const RouteStatus = z.object({
       group: z.string(),
       target: z.string(),
       host: z.string(),
+      actual: z.string().nullable(),
+      owned: z.boolean(),
       state: z.enum(["active", "blackhole", "pending", "failed", "conflict"]),
       message: z.string().optional(),
     }),

@@ -8,6 +8,7 @@ import { formatLabels, parseLabelChanges } from "../labels.ts";
 import { originalHosts } from "../original-tables.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
+import { addWatch, watchList } from "../watch-list.ts";
 
 const columns: readonly Column<HostDocument>[] = [
   { header: "NAME", cell: ({ name }) => name },
@@ -24,11 +25,21 @@ const columns: readonly Column<HostDocument>[] = [
 export function hostCommands(program: Command, open: OpenSession): void {
   const host = program.command("host").description("hosts: the machines that run pods");
 
-  examples(host.command("list").alias("ls").description("list hosts and the groups they stand in"), [
-    ["romana host list", "where each host stands"],
-    ["romana host list -o wide", "with labels, and why a host has no place"],
-  ]).action(async (_options, command: Command) => {
-    const { client, out } = await open(command);
+  examples(
+    addWatch(host.command("list").alias("ls").description("list hosts and the groups they stand in")),
+    [
+      ["romana host list", "where each host stands"],
+      ["romana host list -o wide", "with labels, and why a host has no place"],
+      ["romana host list --watch", "and then what changes"],
+    ],
+  ).action(async ({ watch = false }: { readonly watch?: boolean }, command: Command) => {
+    const session = await open(command);
+    const { client, out } = session;
+    if (watch) {
+      const key = ({ name }: HostDocument): string => name;
+      const name = (row: HostDocument): string => `host/${row.name}`;
+      await watchList(session, { kind: "hosts", columns, key, name, matches: () => true });
+    }
     const list = await client.hosts();
     await out.list({
       value: list,
@@ -60,19 +71,23 @@ export function hostCommands(program: Command, open: OpenSession): void {
       .argument("[cidr]", "for older scripts, without effect: the topology decides")
       .argument("[agent-port]", "port of its agent", parsePort)
       .option("-l, --label <key=value...>", "labels that groups ask for")
+      .option("-t, --tag <key=value...>", "the same, by the name that the REST API has for them")
       .description("register a host by hand; hosts of a cluster register themselves"),
-    [["romana host add node-1 192.168.0.11 -l rack=r7", "a host in rack r7"]],
+    [
+      ["romana host add node-1 192.168.0.11 -l rack=r7", "a host in rack r7"],
+      ["romana host add node-1 192.168.0.11 --tag rack=r7 --tag zone=a", "the same, with a zone"],
+    ],
   ).action(
     async (
       name: string,
       ip: string,
       _cidr: string | undefined,
       agentPort: number | undefined,
-      { label = [] }: { readonly label?: readonly string[] },
+      { label = [], tag = [] }: { readonly label?: readonly string[]; readonly tag?: readonly string[] },
       command: Command,
     ) => {
       const { client, out } = await open(command);
-      const { set: tags } = parseLabelChanges(label);
+      const { set: tags } = parseLabelChanges([...label, ...tag]);
       await client.addHost({ name, ip, tags, ...(agentPort === undefined ? {} : { agent_port: agentPort }) });
       await out.done(`host ${name} added`, `host/${name}`);
     },
@@ -90,7 +105,7 @@ export function hostCommands(program: Command, open: OpenSession): void {
     const { client, out, terminal, signal } = await open(command);
     const [{ name }] = findHosts((await client.hosts()).hosts, [key]);
     const inUse = yes ? 0 : await addressesInUse(client, name);
-    const question = `Host ${name} has ${inUse} addresses in use; its pods lose them. Remove it?`;
+    const question = `Host ${name} has ${inUse} ${inUse === 1 ? "address" : "addresses"} in use; its pods lose them. Remove it?`;
     if (inUse > 0 && !(await terminal.confirm(question, signal))) {
       throw new NetworkError("conflict", "HOST_KEPT", `host ${name} was kept, as you said`, { host: name });
     }

@@ -1,13 +1,16 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 
 import { NetworkError } from "../../core/errors.ts";
-import type { NodeHealthView, PlanView, RouteView, StatusView } from "../../core/views/route-views.ts";
+import { containsCidr, parseCidr, rangeOf } from "../../core/net/cidr.ts";
+import type { NodeHealthView, PlanView, RouteView } from "../../core/views/route-views.ts";
 import { examples } from "../examples.ts";
 import type { OpenSession, Session } from "../session.ts";
+import type { Column } from "../table.ts";
+import { watchList, watchOption } from "../watch-list.ts";
 
 type Paint = (text: string) => string;
 
-/** `romana plan`, `routes`, `health`, `status`, `rebalance`. */
+/** `romana plan`, `route`, `routes`, `health`, `rebalance`. */
 export function routeCommands(program: Command, open: OpenSession): void {
   examples(program.command("plan").description("show what a pass would do now, without doing it"), [
     ["romana plan", "operations, and what is left alone and why"],
@@ -27,25 +30,41 @@ export function routeCommands(program: Command, open: OpenSession): void {
     await showRoutes(await open(command));
   });
 
+  const route = program.command("route").description("routes of the VPC that lead to the groups");
+
+  examples(
+    route
+      .command("list")
+      .alias("ls")
+      .option("--table <id>", "only routes of this route table")
+      .option("--host <name>", "only routes that lead through this host")
+      .option("--state <state>", `only routes in this state: ${routeStates.join(", ")}`, parseState)
+      .addOption(watchOption())
+      .description("list the routes that lead to the groups, in every route table"),
+    [
+      ["romana route list", "state of each"],
+      ["romana route list --watch", "and then what changes, such as a failover"],
+      ["romana route list --state failed -o wide", "what stands in the way"],
+    ],
+  ).action(async (filter: RouteFilter, command: Command) => {
+    await showRoutes(await open(command), filter);
+  });
+
+  examples(
+    route
+      .command("show")
+      .argument("<destination>", "the route's CIDR, or an address that it leads to")
+      .description("show one route in every table, and what is known of its gateway"),
+    [["romana route show 10.0.0.0/25", "where it leads, table by table"]],
+  ).action(async (key: string, _options, command: Command) => {
+    await showRoute(await open(command), key);
+  });
+
   examples(program.command("health").description("show which nodes answer, and which routes they carry"), [
     ["romana health", "what the probes say"],
     ["romana health -o wide", "with the destinations that lead to each node"],
   ]).action(async (_options, command: Command) => {
     await showHealth(await open(command));
-  });
-
-  examples(program.command("status").description("show the controller at a glance"), [
-    ["romana status", "leader, last pass, alarms"],
-  ]).action(async (_options, command: Command) => {
-    const { client, out, colours } = await open(command);
-    const status = await client.status();
-    if (out.forPeople) {
-      out.text(statusText(status, colours.red));
-    } else if (out.format === "name") {
-      out.text("controller/romana");
-    } else {
-      await out.document(status);
-    }
   });
 
   examples(
@@ -127,33 +146,70 @@ function summary({ operations, sourceDestCheck, granularity }: PlanView): string
   }
   return (
     `Plan: ${count("create")} to create, ${count("replace")} to replace, ${count("delete")} to delete, ` +
-    `${sourceDestCheck.length} checks to turn off. Granularity: ${granularity}.`
+    `${sourceDestCheck.length} ${sourceDestCheck.length === 1 ? "check" : "checks"} to turn off. Granularity: ${granularity}.`
   );
 }
 
-async function showRoutes({ client, out, colours }: Session): Promise<void> {
-  const status = await client.routes();
-  const paint: Readonly<Record<RouteView["state"], Paint>> = {
+const routeStates = ["active", "pending", "blackhole", "failed", "conflict"] as const;
+
+interface RouteFilter {
+  readonly table?: string;
+  readonly host?: string;
+  readonly state?: RouteView["state"];
+  readonly watch?: boolean;
+}
+
+function parseState(text: string): RouteView["state"] {
+  const state = routeStates.find((candidate) => candidate === text);
+  if (state === undefined) {
+    throw new InvalidArgumentError(`expected one of ${routeStates.join(", ")}`);
+  }
+  return state;
+}
+
+function painterOf(colours: Session["colours"]): Readonly<Record<RouteView["state"], Paint>> {
+  return {
     active: colours.green,
     pending: colours.yellow,
     blackhole: colours.red,
     failed: colours.red,
     conflict: colours.red,
   };
+}
+
+function routeColumns(colours: Session["colours"]): readonly Column<RouteView>[] {
+  const paint = painterOf(colours);
+  return [
+    { header: "DESTINATION", cell: ({ destination }) => destination },
+    { header: "ROUTE TABLE", cell: ({ routeTableId }) => routeTableId },
+    { header: "STATE", cell: ({ state }) => paint[state](state) },
+    { header: "TARGET", cell: ({ target }) => target },
+    { header: "HOST", cell: ({ host }) => host || "-" },
+    { header: "NETWORK", cell: ({ network }) => network, wide: true },
+    { header: "GROUP", cell: ({ group }) => group || "-", wide: true },
+    { header: "MESSAGE", cell: ({ message }) => message ?? "-", wide: true },
+  ];
+}
+
+async function showRoutes(session: Session, filter: RouteFilter = {}): Promise<void> {
+  const { client, out, colours } = session;
+  const matches = ({ routeTableId, host, state }: RouteView): boolean =>
+    routeTableId === (filter.table ?? routeTableId) &&
+    host === (filter.host ?? host) &&
+    state === (filter.state ?? state);
+  const name = ({ routeTableId, destination }: RouteView): string => `${routeTableId}/${destination}`;
+  const columns = routeColumns(colours);
+  if (filter.watch === true) {
+    await watchList(session, { kind: "routes", columns, key: name, name, matches });
+  }
+  const all = await client.routes();
+  const routes = all.routes.filter(matches);
+  const status = { ...all, routes };
   await out.list({
     value: status,
-    rows: status.routes,
-    columns: [
-      { header: "DESTINATION", cell: ({ destination }) => destination },
-      { header: "ROUTE TABLE", cell: ({ routeTableId }) => routeTableId },
-      { header: "STATE", cell: ({ state }) => paint[state](state) },
-      { header: "TARGET", cell: ({ target }) => target },
-      { header: "HOST", cell: ({ host }) => host || "-" },
-      { header: "NETWORK", cell: ({ network }) => network, wide: true },
-      { header: "GROUP", cell: ({ group }) => group || "-", wide: true },
-      { header: "MESSAGE", cell: ({ message }) => message ?? "-", wide: true },
-    ],
-    name: ({ routeTableId, destination }) => `${routeTableId}/${destination}`,
+    rows: routes,
+    columns,
+    name,
     empty: status.readAt === null ? "No pass was made yet." : "No routes: no group has a host.",
   });
   if (out.format === "wide" && status.tables.length > 0) {
@@ -167,6 +223,57 @@ async function showRoutes({ client, out, colours }: Session): Promise<void> {
       ],
       status.tables,
     );
+  }
+}
+
+async function showRoute({ client, out, colours }: Session, key: string): Promise<void> {
+  const wanted = parseCidr(key.includes("/") ? key : `${key}/32`);
+  const [{ routes, skipped }, { nodes }] = await Promise.all([client.routes(), client.health()]);
+  // A test for the longest prefix, as the VPC does it.
+  const destination = routes
+    .map((route) => parseCidr(route.destination))
+    .filter((cidr) => cidr === wanted || (!key.includes("/") && containsCidr(cidr, wanted)))
+    .toSorted((a, b) => rangeOf(b).length - rangeOf(a).length)[0];
+  if (destination === undefined) {
+    throw new NetworkError(
+      "not-found",
+      "ROUTE_UNKNOWN",
+      `no route of ours leads to ${key}: "romana route list" shows those that there are`,
+      { destination: key },
+    );
+  }
+  const rows = routes
+    .filter((route) => route.destination === destination)
+    .map((route) => ({ ...route, gateway: nodes.find(({ host }) => host === route.host) ?? null }));
+  const leftAlone = skipped.filter((route) => route.destination === destination);
+  if (!out.forPeople) {
+    await out.list({
+      value: { destination, routes: rows, skipped: leftAlone },
+      rows,
+      columns: [],
+      name: ({ routeTableId }) => `${routeTableId}/${destination}`,
+      empty: "",
+    });
+    return;
+  }
+  const paint = painterOf(colours);
+  out.text(`Destination: ${destination}`);
+  out.text(`Network:     ${rows[0]?.network ?? "-"}`);
+  out.text(`Group:       ${rows[0]?.group || "-"}\n`);
+  out.table(
+    [
+      { header: "ROUTE TABLE", cell: ({ routeTableId }) => routeTableId },
+      { header: "STATE", cell: ({ state }) => paint[state](state) },
+      { header: "TARGET", cell: ({ target }) => target },
+      { header: "HOST", cell: ({ host }) => host || "-" },
+      { header: "HEALTH", cell: ({ gateway }) => gateway?.health ?? "-" },
+      { header: "SRC/DST CHECK", cell: ({ gateway }) => gateway?.sourceDestCheck ?? "-" },
+      { header: "MESSAGE", cell: ({ message }) => message ?? "-" },
+    ],
+    rows,
+  );
+  for (const { routeTableId, reason } of leftAlone) {
+    out.text(`Left alone in ${routeTableId}: ${reason}`);
   }
 }
 
@@ -203,33 +310,4 @@ async function showHealth({ client, out, terminal, colours }: Session): Promise<
       "Nobody answers us: that says nothing of the nodes, and no route moves until somebody does.",
     );
   }
-}
-
-function statusText(status: StatusView, red: Paint): string {
-  const { hosts, routes, lastPass } = status;
-  const calls = Object.entries(status.cloudCalls).map(([action, count]) => `${action} ${count}`);
-  const lines = [
-    ["Version", status.version],
-    ["Started", status.startedAt],
-    ["Cloud", [status.cloud, status.region, status.vpcId].filter((part) => part !== null).join(" ")],
-    ["Store", status.store],
-    [
-      "Role",
-      `${status.leader ? "leader" : "standby"}${status.dryRun ? ", dry run: nothing is applied" : ""}`,
-    ],
-    ["Hosts", `${hosts.total} (${hosts.unplaced} unplaced, ${hosts.misplaced} misplaced)`],
-    ["Routes", `${routes.active} of ${routes.desired} active`],
-    ["Last pass", lastPass === null ? "none yet" : passText(lastPass, red)],
-    ["Cloud calls", calls.join(", ") || "none"],
-    ...status.alarms.map(({ kind, subject, message }) => [red("Alarm"), `${kind} (${subject}): ${message}`]),
-  ] as const;
-  return lines.map(([key, value]) => `${`${key}:`.padEnd(13)}${value}`).join("\n");
-}
-
-function passText(pass: NonNullable<StatusView["lastPass"]>, red: Paint): string {
-  const { startedAt, durationMs, outcome, operations, failed, error } = pass;
-  const text = `${startedAt}, ${durationMs} ms, ${operations} operations`;
-  return outcome === "ok"
-    ? text
-    : `${text}, ${red(`${failed} failed`)}${error === undefined ? "" : `: ${error}`}`;
 }

@@ -1,15 +1,13 @@
 import { InvalidArgumentError, type Command } from "commander";
 
 import type { GroupEntry, TopologyEntry } from "../../client/wire.ts";
-import { stripComments } from "../../config/strip-comments.ts";
-import { NetworkError } from "../../core/errors.ts";
 import type { Group } from "../../core/topology/topology.ts";
+import { readJson } from "../documents.ts";
 import { examples } from "../examples.ts";
 import { formatLabels } from "../labels.ts";
 import { originalTopology } from "../original-tables.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
-import type { Terminal } from "../terminal.ts";
 
 /** A line of a group tree. */
 interface GroupRow {
@@ -61,7 +59,7 @@ export function topologyCommands(program: Command, open: OpenSession): void {
     ],
   ).action(async (file: string, _options, command: Command) => {
     const { client, out, terminal } = await open(command);
-    await client.updateTopology(await readDocument(terminal, file));
+    await client.updateTopology(await readJson(terminal, file, "TOPOLOGY_MALFORMED"));
     const { warnings } = await client.topologyStatus();
     for (const { place, message } of warnings) {
       terminal.note(`Warning: ${place}: ${message}`);
@@ -77,7 +75,7 @@ export function topologyCommands(program: Command, open: OpenSession): void {
     [["romana topology validate topology.json", "problems, or the group trees"]],
   ).action(async (file: string, _options, command: Command) => {
     const session = await open(command);
-    await validate(session, await readDocument(session.terminal, file));
+    await validate(session, await readJson(session.terminal, file, "TOPOLOGY_MALFORMED"));
   });
 
   examples(
@@ -223,22 +221,6 @@ function carvedRows(
     { depth, name, cidr, kind, assignment },
     ...group.children.flatMap((child) => carvedRows(child, depth + 1)),
   ];
-}
-
-/** Reads a document with comments. The parser's complaint keeps the line and column of the file. */
-async function readDocument(terminal: Terminal, file: string): Promise<unknown> {
-  const text = await terminal.read(file);
-  try {
-    return JSON.parse(stripComments(text));
-  } catch (error) {
-    throw new NetworkError(
-      "invalid",
-      "TOPOLOGY_MALFORMED",
-      `${file === "-" ? "standard input" : file} is not JSON: ${error instanceof Error ? error.message : String(error)}`,
-      { file },
-      error,
-    );
-  }
 }
 
 function splitList(text: string): readonly string[] {

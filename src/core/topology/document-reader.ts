@@ -150,7 +150,8 @@ export function kindOf(value: unknown): string {
   return isObject(value) ? "an object" : `a ${typeof value}`;
 }
 
-function suggestion(key: string, knownKeys: readonly string[]): string {
+/** `; did you mean "cidr"?` for a key that is close to one of `knownKeys`, else "". */
+export function suggestion(key: string, knownKeys: readonly string[]): string {
   const close = knownKeys.find(
     (known) => bare(known) === bare(key) || isOneEditAway(known, key.toLowerCase()),
   );

@@ -1,4 +1,4 @@
-import type { CloudFacts, CloudRouteTable } from "../cloud/facts.ts";
+import type { CloudFacts, CloudRouteTable, RouteTarget } from "../cloud/facts.ts";
 import type { HealthSnapshot } from "../health/view.ts";
 import type { SourceDestCheckOperation } from "../instances/plan-source-dest-check.ts";
 import { compareCidr, type Cidr } from "../net/cidr.ts";
@@ -62,12 +62,16 @@ function plannedOperation(operation: RouteOperation): PlannedOperation {
         destination,
         target: operation.target,
         host: operation.host,
-        previousTarget: operation.previous.kind === "local" ? "local" : operation.previous.id,
+        previousTarget: targetId(operation.previous),
         reason,
       };
     case "delete":
       return { kind, routeTableId, destination, target: "", host: "", reason };
   }
+}
+
+function targetId(target: RouteTarget): string {
+  return target.kind === "local" ? "local" : target.id;
 }
 
 export interface RouteStatusInput {
@@ -108,6 +112,8 @@ export function routeStatusView(input: RouteStatusInput): RouteStatusView {
         group: route.group,
         target: route.target,
         host: route.host,
+        actual: found === undefined ? null : targetId(found.target),
+        owned: isOwned(table.id, route.destination),
         state: conflict ? "conflict" : stands ? found.state : message === undefined ? "pending" : "failed",
         ...(message === undefined || stands ? {} : { message }),
       };

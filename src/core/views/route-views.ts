@@ -61,6 +61,10 @@ export interface RouteView {
   readonly group: string;
   readonly target: string;
   readonly host: string;
+  /** Where the route leads now: the id of what EC2 names, `local`; null while there is none on this destination. */
+  readonly actual: string | null;
+  /** Whether it is recorded as ours, so that it may be changed. */
+  readonly owned: boolean;
   readonly state: "active" | "blackhole" | "pending" | "failed" | "conflict";
   readonly message?: string;
 }

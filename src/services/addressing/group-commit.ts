@@ -215,11 +215,19 @@ export class GroupCommit {
     const needsWait = failed.some((item) => "key" in item && item.modRevision === 0);
     this.#line.putBack(needsWait ? atOnce : inOrder(members, [...behind, ...atOnce]));
     if (needsWait && behind.length > 0) {
-      void this.#options.committer.caughtUp(transaction, failed).then(() => {
-        this.#line.putBack(behind);
-        this.#start();
-      });
+      void this.#putBackLater(behind, transaction, failed);
     }
+  }
+
+  /** What lost to a deletion has its turn once the cache knows of that; the others do not wait for it. Never rejects. */
+  async #putBackLater(
+    behind: readonly Waiting[],
+    transaction: Transaction,
+    failed: readonly Compare[],
+  ): Promise<void> {
+    await this.#options.committer.caughtUp(transaction, failed);
+    this.#line.putBack(behind);
+    this.#start();
   }
 
   /** The outcome is unknown, and the transaction may still be taken: what the names' keys hold now decides the answers, and nothing is sent again. */

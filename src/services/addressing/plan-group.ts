@@ -88,6 +88,11 @@ export function planGroup(
         }
         members.push(member);
       } catch (error) {
+        if (!isRefusal(error)) {
+          // A bug, or a state in need of being read again: what is planned cannot be trusted.
+          [waiting, ...members.map((member) => member.waiting)].forEach(({ reject }) => reject(error));
+          return { members: [], transaction: undefined, doubted: [], alone: undefined };
+        }
         if (waiting.isFresh !== true && isDoubtful(error)) {
           doubted.push(waiting);
         } else if (undo.length === 0) {
@@ -140,6 +145,11 @@ function planMember(
   const keys = addAddressChange(context, draft, change);
   undo.push(applyTentatively(state, change));
   return { kind: "release", waiting, keys, name: allocation.name };
+}
+
+/** True for an answer that a plan gave; false for a step that does not fit the state, and for bugs. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof NetworkError && error.code !== "STATE_INCONSISTENT";
 }
 
 function soleChange(changes: readonly Change[]): AddressChange | undefined {

@@ -94,6 +94,12 @@ describe("the routes against the tables", () => {
       ["rtb-1", B, "blackhole", undefined],
       ["rtb-2", B, "conflict", undefined],
     ]);
+    expect(view.routes.map(({ actual, owned }) => [actual, owned])).toEqual([
+      ["eni-a1", true],
+      [null, true],
+      ["eni-b1", false],
+      ["nat-1", false],
+    ]);
     expect(view.tables).toEqual([
       { id: "rtb-1", main: true, routeCount: 2, quota: 50, owned: 1 },
       { id: "rtb-2", main: false, routeCount: 1, quota: 50, owned: 0 },

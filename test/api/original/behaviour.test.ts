@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { emptyServer, serverWithOneHost } from "./support.ts";
+import { emptyServer, serverWithOneHost } from "../support.ts";
 
 const json = { "content-type": "application/json" };
 

@@ -1,0 +1,93 @@
+import type { Policy } from "../core/policy/policy.ts";
+import type { ObjectBatch } from "../services/object-batch.ts";
+import type { WatchKind } from "../services/resource-feed.ts";
+import type { FeedSource } from "../services/watch-channel.ts";
+import type { AddressState, BlockState, HostState } from "./control-plane.ts";
+import { shownAddress } from "./resources/addresses.ts";
+import { fullHost } from "./resources/hosts.ts";
+import { originalBlock } from "./resources/original-block.ts";
+
+/** What the streams ask of addressing. */
+export interface WatchedAddressing {
+  /** Revision of the store that the answers stand at. */
+  revision(): number;
+  /** Names of what was put or is gone, block by its CIDR, after the answers have it. */
+  onBatch(
+    listener: (batch: {
+      readonly revision: number;
+      readonly reset: boolean;
+      readonly hosts: readonly string[];
+      readonly blocks: readonly string[];
+      readonly addresses: readonly string[];
+    }) => void,
+  ): () => void;
+  hosts(): { readonly hosts: readonly HostState[] };
+  host(name: string): HostState | undefined;
+  blocks(): { readonly blocks: readonly BlockState[] } | undefined;
+  block(cidr: string): BlockState | undefined;
+  addresses(): readonly AddressState[];
+  address(name: string): AddressState | undefined;
+}
+
+/** What the streams ask of policies. */
+export interface WatchedPolicies {
+  revision(): number;
+  onBatch(listener: (batch: ObjectBatch) => void): () => void;
+  list(): readonly Policy[];
+  byId(id: string): Policy | undefined;
+}
+
+/** What is watched, in the shapes in which the API shows it. */
+export function watchSources(
+  addressing: WatchedAddressing,
+  policies: WatchedPolicies,
+  routes: FeedSource,
+): Readonly<Record<WatchKind, FeedSource>> {
+  const shared = (field: "hosts" | "blocks" | "addresses"): Pick<FeedSource, "revision" | "onBatch"> => ({
+    revision: () => addressing.revision(),
+    onBatch: (listener) =>
+      addressing.onBatch((batch) =>
+        listener({ revision: batch.revision, reset: batch.reset, keys: batch[field] }),
+      ),
+  });
+  return {
+    hosts: {
+      ...shared("hosts"),
+      entries: () => addressing.hosts().hosts.map(({ name }) => ({ key: name, host: name })),
+      get: (name) => {
+        const host = addressing.host(name);
+        return host && { host: name, value: fullHost(host) };
+      },
+      identity: (name) => ({ name }),
+    },
+    blocks: {
+      ...shared("blocks"),
+      entries: () => (addressing.blocks()?.blocks ?? []).map(({ cidr, host }) => ({ key: cidr, host })),
+      get: (cidr) => {
+        const block = addressing.block(cidr);
+        return block && { host: block.host, value: originalBlock(block) };
+      },
+      identity: (cidr) => ({ cidr }),
+    },
+    addresses: {
+      ...shared("addresses"),
+      entries: () => addressing.addresses().map(({ name, host }) => ({ key: name, host })),
+      get: (name) => {
+        const address = addressing.address(name);
+        return address && { host: address.host, value: shownAddress(address) };
+      },
+      identity: (name) => ({ name }),
+    },
+    policies: {
+      revision: () => policies.revision(),
+      onBatch: (listener) => policies.onBatch(listener),
+      entries: () => policies.list().map(({ id }) => ({ key: id, host: "" })),
+      get: (id) => {
+        const policy = policies.byId(id);
+        return policy && { host: "", value: policy };
+      },
+      identity: (id) => ({ id }),
+    },
+    routes,
+  };
+}

@@ -1,0 +1,202 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+
+import type { RoutesView } from "../services/route-views.ts";
+
+/** What the addressing side has counted since the process started. */
+export interface AddressingCounters {
+  readonly allocations: number;
+  readonly releases: number;
+  /** Decisions that were made anew because somebody else was faster. */
+  readonly lostCompares: number;
+  /** Transactions that allocations and releases went in, several to one. */
+  readonly groups: number;
+}
+
+/** Where the numbers come from that are read when somebody asks for them. Each answers from memory. */
+export interface MetricsSources {
+  readonly addressing: {
+    hosts(): { readonly hosts: readonly { readonly placed: boolean; readonly misplaced: boolean }[] };
+    blocks(): { readonly blocks: readonly MeasuredBlock[] } | undefined;
+  };
+  readonly counters?: (() => AddressingCounters) | undefined;
+  readonly routes: Pick<RoutesView, "routes" | "health" | "status">;
+  readonly store?: { silentMs(): number } | undefined;
+}
+
+interface MeasuredBlock {
+  readonly network: string;
+  readonly host: string;
+  readonly allocated_ip_count: number;
+}
+
+/** Adds what the sources know; each is asked when somebody reads the text, and answers from memory. */
+export function measureSources(registry: Registry, sources: MetricsSources): void {
+  measureAddressing(registry, sources);
+  measureRoutes(registry, sources);
+  measureStore(registry, sources);
+}
+
+function measureAddressing(registry: Registry, { addressing, counters }: MetricsSources): void {
+  addGauge(registry, "hosts", "Hosts by how they stand in the topology", "state", () => {
+    const { hosts } = addressing.hosts();
+    const misplaced = hosts.filter((host) => host.misplaced).length;
+    const unplaced = hosts.filter((host) => !host.placed).length;
+    return { placed: hosts.length - misplaced - unplaced, misplaced, unplaced };
+  });
+  const blocks = (): readonly MeasuredBlock[] => addressing.blocks()?.blocks ?? [];
+  addGauge(registry, "ipam_addresses", "Addresses in use", "network", () =>
+    sums(
+      blocks(),
+      ({ network }) => network,
+      (block) => block.allocated_ip_count,
+    ),
+  );
+  addGauge(registry, "ipam_blocks_owned", "Blocks that a host holds", "network", () =>
+    sums(
+      blocks(),
+      ({ network }) => network,
+      ({ host }) => (host === "" ? 0 : 1),
+    ),
+  );
+  addGauge(registry, "ipam_blocks_free", "Blocks that became empty and wait for an owner", "network", () =>
+    sums(
+      blocks(),
+      ({ network }) => network,
+      ({ host }) => (host === "" ? 1 : 0),
+    ),
+  );
+  const count = (name: keyof AddressingCounters) => () => counters?.()[name] ?? 0;
+  addTotal(registry, "ipam_allocations_total", "Addresses given out", count("allocations"));
+  addTotal(registry, "ipam_releases_total", "Addresses taken back", count("releases"));
+  addTotal(
+    registry,
+    "ipam_lost_compares_total",
+    "Decisions that were made anew because another replica was faster",
+    count("lostCompares"),
+  );
+  addTotal(
+    registry,
+    "ipam_transactions_total",
+    "Transactions that allocations and releases shared: their number by this is the size of a group",
+    count("groups"),
+  );
+}
+
+function measureRoutes(registry: Registry, { routes }: MetricsSources): void {
+  // Only the leader knows the routes and the nodes' health.
+  const leads = (): boolean => routes.status().leader;
+  addGauge(registry, "leader", "1 while this replica leads", undefined, () => ({
+    "": routes.status().leader ? 1 : 0,
+  }));
+  addGauge(registry, "routes", "Routes that are wanted, by how they stand", "state", () =>
+    sums(
+      leads() ? routes.routes().routes : [],
+      ({ state }) => state,
+      () => 1,
+    ),
+  );
+  addGauge(registry, "health_nodes", "Nodes by what the probes say", "health", () =>
+    sums(
+      leads() ? routes.health().nodes : [],
+      ({ health }) => health,
+      () => 1,
+    ),
+  );
+  addGauge(
+    registry,
+    "health_blind",
+    "1 while nobody answers the probes, so that nothing is moved",
+    undefined,
+    () => ({
+      "": leads() && routes.health().blind ? 1 : 0,
+    }),
+  );
+  addGauge(registry, "alarms", "What an operator must know or do, by kind", "kind", () =>
+    sums(
+      routes.status().alarms,
+      ({ kind }) => kind,
+      () => 1,
+    ),
+  );
+  addTotal(
+    registry,
+    "cloud_calls_total",
+    "Calls to the cloud by EC2 action; pages beyond the first are counted apart",
+    () => routes.status().cloudCalls,
+    "action",
+  );
+}
+
+function measureStore(registry: Registry, { store }: MetricsSources): void {
+  addGauge(
+    registry,
+    "store_silent_seconds",
+    "Time since the store last answered anything",
+    undefined,
+    () => ({
+      "": (store?.silentMs() ?? 0) / 1000,
+    }),
+  );
+}
+
+/** A gauge that is read when it is asked for; `label` tells its values apart. */
+function addGauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: string | undefined,
+  values: () => Readonly<Record<string, number>>,
+): void {
+  registry.registerMetric(
+    new Gauge({
+      name: `romana_${name}`,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [value, number] of Object.entries(values())) {
+          this.set(label === undefined ? {} : { [label]: value }, number);
+        }
+      },
+    }),
+  );
+}
+
+/** A counter that somebody else keeps. */
+function addTotal(
+  registry: Registry,
+  name: string,
+  help: string,
+  values: () => number | Readonly<Record<string, number>>,
+  label?: string,
+): void {
+  registry.registerMetric(
+    new Counter({
+      name: `romana_${name}`,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [],
+      collect() {
+        this.reset();
+        const found = values();
+        for (const [value, number] of Object.entries(typeof found === "number" ? { "": found } : found)) {
+          this.inc(label === undefined ? {} : { [label]: value }, number);
+        }
+      },
+    }),
+  );
+}
+
+/** Sums of what `amount` says, by key. */
+function sums<T>(
+  list: readonly T[],
+  key: (item: T) => string,
+  amount: (item: T) => number,
+): Readonly<Record<string, number>> {
+  const found = new Map<string, number>();
+  for (const item of list) {
+    found.set(key(item), (found.get(key(item)) ?? 0) + amount(item));
+  }
+  return Object.fromEntries(found);
+}
