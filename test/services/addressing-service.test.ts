@@ -389,6 +389,33 @@ describe("AddressingService on a store that fails", () => {
     expect(service.addresses()).toHaveLength(2);
   });
 
+  it("succeeds when the store took the change although it says that it is full, as etcd may at its quota", async () => {
+    const { service, store } = await started();
+    store.failNext(async (run) => {
+      await run();
+      throw full();
+    });
+    expect(await service.allocate(pod("p1"), signal)).toBe("10.0.0.0");
+
+    store.failNext(async (run) => {
+      await run();
+      throw full();
+    });
+    await service.setLabels("h2", { zone: "b", more: "yes" }, signal);
+    expect(service.host("h2")?.tags).toEqual({ zone: "b", more: "yes" });
+
+    store.failNext(async () => {
+      throw full();
+    });
+    await expect(service.setLabels("h2", { zone: "b" }, signal)).rejects.toMatchObject({
+      code: "STORE_FULL",
+    });
+    store.failNext(async () => {
+      throw full();
+    });
+    await expect(service.release("p1", signal)).rejects.toMatchObject({ code: "STORE_FULL" });
+  });
+
   it("fails when the store did not take the change, and can be asked again", async () => {
     const { service, store } = await started();
     store.failNext(async () => {
@@ -645,3 +672,7 @@ describe("AddressingService with hosts", () => {
     expect(() => service.blackouts("none")).toThrow(NetworkError);
   });
 });
+
+function full(): NetworkError {
+  return new NetworkError("exhausted", "STORE_FULL", "no space left");
+}

@@ -104,7 +104,20 @@ export class Committer {
 
 /** True when the transaction may have been taken all the same. */
 export function isUnknown(failure: unknown): boolean {
-  return !(failure instanceof NetworkError) || failure.kind === "transient";
+  return !(failure instanceof NetworkError) || failure.kind === "transient" || isFull(failure);
+}
+
+/** What its caller is told of a failed transaction that the store, asked again, does not show to have been taken. */
+export function notTaken(what: string, failure: unknown): unknown {
+  return isFull(failure) ? failure : outcomeUnknown(what, [failure]);
+}
+
+/**
+ * etcd looks at its quota twice: before it takes a transaction, and again when it has applied it. The second look may say that there is no space although the transaction
+ * stands (`quotaApplierV3.Txn`, 3.4). Its answer comes after that, so what is read then is the outcome.
+ */
+function isFull(failure: unknown): boolean {
+  return failure instanceof NetworkError && failure.code === "STORE_FULL";
 }
 
 /** For a caller who cannot be told what became of his change. */

@@ -6,7 +6,7 @@ import type { AddressingKeys } from "../keys.ts";
 import type { Addressing } from "../load-addressing.ts";
 import { writeTopology } from "../stored-records.ts";
 import type { AddressingCache } from "./cache.ts";
-import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
+import { contended, isUnknown, MAX_ATTEMPTS, notTaken, outcomeUnknown, type Committer } from "./committer.ts";
 import { isDoubtful } from "./plan-group.ts";
 import { commitStaged, fits, rollForward, storedGeneration } from "./staging.ts";
 import { transactionOf } from "./transaction.ts";
@@ -108,17 +108,21 @@ export class DecisionRunner {
       throw failure;
     }
     let revision = 0;
+    let isTaken = true;
     try {
       for (const operation of operations) {
         const entry = await committer.get(operation.key);
-        if (entry?.value !== (operation.kind === "put" ? operation.value : undefined)) {
-          throw outcomeUnknown("the change", [failure]);
-        }
+        isTaken &&= entry?.value === (operation.kind === "put" ? operation.value : undefined);
         revision = Math.max(revision, entry?.modRevision ?? 0);
       }
-      await committer.reached(revision);
+      if (isTaken) {
+        await committer.reached(revision);
+      }
     } catch (error) {
       throw outcomeUnknown("the change", [failure, error]);
+    }
+    if (!isTaken) {
+      throw notTaken("the change", failure);
     }
     return { ok: true, revision };
   }
@@ -165,7 +169,7 @@ export class DecisionRunner {
     } catch (error) {
       throw outcomeUnknown("the change", [failure, error]);
     }
-    throw outcomeUnknown("the change", [failure]);
+    throw notTaken("the change", failure);
   }
 }
 

@@ -5,7 +5,7 @@ import type { Compare, StoreEntry, StoreLimits, Transaction } from "../../ports/
 import type { AddressingKeys } from "../keys.ts";
 import { readAddress } from "../stored-records.ts";
 import type { AddressingCache } from "./cache.ts";
-import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
+import { contended, isUnknown, MAX_ATTEMPTS, notTaken, outcomeUnknown, type Committer } from "./committer.ts";
 import { planGroup, type Group, type Member } from "./plan-group.ts";
 import type { TransactionContext } from "./transaction.ts";
 import { WaitingLine, type Waiting, type WaitingAllocation, type WaitingRelease } from "./waiting.ts";
@@ -266,7 +266,7 @@ export class GroupCommit {
       case "allocate":
         member.waiting.reject(
           entry === undefined
-            ? outcomeUnknown(`the address of "${member.waiting.request.name}"`, [failure])
+            ? notTaken(`the address of "${member.waiting.request.name}"`, failure)
             : heldByOther(entry),
         );
         break;
@@ -276,7 +276,7 @@ export class GroupCommit {
           this.#counters.releases += 1;
           member.waiting.resolve();
         } else {
-          member.waiting.reject(outcomeUnknown(`the release of "${member.name}"`, [failure]));
+          member.waiting.reject(notTaken(`the release of "${member.name}"`, failure));
         }
         break;
       case "refusal":
