@@ -78,7 +78,7 @@ export async function problemsAfter(
     await fresh.start();
     const different = await untilSame(fresh, lab.replicas);
     const views = await readViews(fresh);
-    return [...different, ...checkAddresses(requests, views.addresses), ...checkBlocks(views)];
+    return [...different, ...problemsOf(requests, views)];
   } finally {
     await fresh.stop();
   }
@@ -120,8 +120,13 @@ function differences(id: string, found: AddressingViews, expected: AddressingVie
   });
 }
 
+/** The same for what one replica says. */
+export function problemsOf(requests: readonly AddressRequest[], views: AddressingViews): readonly string[] {
+  return [...checkAddresses(requests, views.addresses), ...checkBlocks(views)];
+}
+
 /** Every address in exactly one block, of its host and owner; every block in its host's group; counts equal to addresses; no two blocks overlap. */
-export function checkBlocks({
+function checkBlocks({
   addresses,
   blocks: { blocks },
   hosts: { hosts },
