@@ -20,6 +20,8 @@ export interface EtcdOptions {
   readonly tls?: EtcdTlsFiles | undefined;
   /** More flags of etcd's own, such as `--quota-backend-bytes=16777216`. */
   readonly flags?: readonly string[];
+  /** Where folders of data are made; the system's place for temporary files unless given. */
+  readonly disk?: string;
 }
 
 /** A user of etcd; `root` may do everything. */
@@ -135,6 +137,11 @@ export class EtcdServer {
     }
   }
 
+  /** Resolves when the process has ended by itself. */
+  ended(): Promise<void> {
+    return this.#ended;
+  }
+
   /** Starts it again on the same folder and ports, after `kill("SIGKILL")`. Resolves when it is healthy. */
   async restart(): Promise<void> {
     await this.kill("SIGKILL");
@@ -240,7 +247,7 @@ async function planMembers(size: number, options: EtcdOptions): Promise<readonly
   const portOf = (index: number, which: 0 | 1 | 2): number => ports[index * 3 + which] ?? 0;
   const peers = names.map((name, index) => `${name}=http://127.0.0.1:${portOf(index, 1)}`).join(",");
   return names.map((name, index) => {
-    const folder = mkdtempSync(join(tmpdir(), "romana-etcd-"));
+    const folder = mkdtempSync(join(options.disk ?? tmpdir(), "romana-etcd-"));
     const endpoint = `${tls === undefined ? "http" : "https"}://127.0.0.1:${portOf(index, 0)}`;
     const peer = `http://127.0.0.1:${portOf(index, 1)}`;
     const metrics = `http://127.0.0.1:${portOf(index, 2)}`;

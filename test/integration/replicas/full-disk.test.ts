@@ -136,6 +136,41 @@ describe("a store without space", () => {
     },
   );
 
+  it.skipIf(requireEtcd() || skipUnless(process.getuid?.() === 0, "the right to mount a small disk (root)"))(
+    "etcd on a full disk, which ends it: nothing is lost when it is started again with space",
+    async () => {
+      // etcd takes 123 MB in advance for its log.
+      const disk = smallDisk(150);
+      const etcd = await EtcdServer.start({ disk });
+      ends.push(() => etcd.stop());
+      const options = { flags: etcdFlags(etcd.endpoints, "disk") };
+      const lab = await populatedLab([options, options]);
+      ends.push(() => lab.stop());
+      const load = addressLoad(lab.replicas, { seed: 33, requests: 2_000, roams: true });
+      const filler = join(disk, "filler");
+      await load.run(async () => {
+        await moreRequests(load, 300);
+        fillDisk(filler);
+        await etcd.ended();
+        await until(
+          "a change is refused",
+          async () => (await ask(lab.at(0), "refused")).status === 503,
+          30_000,
+        );
+        expect((await lab.at(0).call("GET", "/addresses")).status).toBe(200);
+        rmSync(filler);
+        await etcd.restart();
+        await until("changes are taken again", async () => (await ask(lab.at(0), "again")).status === 200);
+        await moreRequests(load, 300);
+      });
+      for (const name of ["refused", "again"]) {
+        await lab.at(0).call("DELETE", `/address?addressName=${name}`);
+      }
+
+      expect(await problemsAfter(lab, load.requests, options)).toEqual([]);
+    },
+  );
+
   it.skipIf(skipUnless(process.getuid?.() === 0, "the right to mount a small disk (root)"))(
     "a file on a full disk: changes are refused, reads go on, and all goes on when there is space",
     async () => {
