@@ -276,6 +276,30 @@ describe.each(changes)("$what, which fits no transaction", ({ world, run, host }
       expect(answersOf((await open(trial)).service)).toEqual(answersOf(watching.service));
     }
   }, 60_000);
+
+  it("is finished as soon by a replica that saw its parts come", async () => {
+    const alive = new MortalStore(await world(), IMMORTAL);
+    await run((await open(alive)).service);
+    let stalled = 0;
+    for (let at = alive.commits; at > 1; at -= 1) {
+      const trial = await world();
+      const watching = await open(new MortalStore(trial, IMMORTAL));
+      const dying = await open(new MortalStore(trial, { at, after: true }));
+      await outcomeOf(run(dying.service), dying.clock);
+      dying.service.stop();
+      const { entries } = await trial.list("/romana/generation", signal);
+      if (entries.every(({ value }) => value.includes(`"staged":null`))) {
+        continue;
+      }
+      stalled += 1;
+      const allocated = watching.service.allocate(pod("waits", host), signal);
+      // Seen at work until the end of the first 2 s, and not in the next.
+      await watching.clock.advance(4_500);
+      await allocated;
+      expect((await trial.list("/romana/staged/", signal)).entries).toEqual([]);
+    }
+    expect(stalled).toBeGreaterThan(0);
+  }, 20_000);
 });
 
 describe("What was staged and never became valid", () => {

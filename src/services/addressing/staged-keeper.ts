@@ -26,6 +26,8 @@ export class StagedKeeper {
   readonly #options: StagedKeeperOptions;
   readonly #stopping = new AbortController();
   #timer: Timer | undefined;
+  /** The valid change that the timer was set for; undefined while it waits for parts to become old. */
+  #timedFor: string | undefined;
   #isWorking = false;
 
   constructor(options: StagedKeeperOptions) {
@@ -41,10 +43,16 @@ export class StagedKeeper {
       this.#timer = undefined;
       return;
     }
-    if (this.#timer !== undefined || this.#isWorking || this.#stopping.signal.aborted) {
+    if (this.#isWorking || this.#stopping.signal.aborted) {
       return;
     }
     const { pending, progress } = cache;
+    if (this.#timer !== undefined && (pending === undefined || pending.staged === this.#timedFor)) {
+      return;
+    }
+    // Its parts came first: what became valid meanwhile is not to wait until they are old.
+    this.#timer?.cancel();
+    this.#timedFor = pending?.staged;
     const delayMs = pending === undefined ? LEFT_OVER_MS : STALLED_MS;
     this.#timer = clock.setTimer(delayMs, () => this.#onTimer(pending?.staged, progress));
   }
