@@ -12,6 +12,7 @@ import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { networksResource } from "./resources/networks.ts";
+import { routeSpecResource, type RouteSpecDesk } from "./resources/route-spec.ts";
 import { livenessResource, routesResource } from "./resources/routes.ts";
 import { topologyResource } from "./resources/topology.ts";
 import { maxNameLength } from "./schemas.ts";
@@ -38,7 +39,10 @@ export const defaultLimits: ServerLimits = {
 
 /** What the server serves. */
 export interface ServerOptions {
-  readonly addressing: Addressing;
+  /** Absent in the stand-alone router, which keeps no addresses. */
+  readonly addressing?: Addressing;
+  /** The list of routes of the stand-alone router. */
+  readonly routeSpec?: RouteSpecDesk;
   readonly routes: RoutesView;
   readonly log: Logger;
   readonly limits?: Partial<ServerLimits>;
@@ -62,7 +66,13 @@ declare module "fastify" {
 }
 
 /** The REST API, not listening yet: `listen` opens it, `close` ends it after the requests in flight. */
-export function createServer({ addressing, routes, log, limits = {} }: ServerOptions): FastifyInstance {
+export function createServer({
+  addressing,
+  routeSpec,
+  routes,
+  log,
+  limits = {},
+}: ServerOptions): FastifyInstance {
   const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
   const app = fastify({
     logger: false,
@@ -120,10 +130,15 @@ export function createServer({ addressing, routes, log, limits = {} }: ServerOpt
     done();
   });
 
-  app.register(topologyResource, { addressing });
-  app.register(hostsResource, { addressing });
-  app.register(networksResource, { addressing });
-  app.register(addressesResource, { addressing });
+  if (addressing !== undefined) {
+    app.register(topologyResource, { addressing });
+    app.register(hostsResource, { addressing });
+    app.register(networksResource, { addressing });
+    app.register(addressesResource, { addressing });
+  }
+  if (routeSpec !== undefined) {
+    app.register(routeSpecResource, { routeSpec, routes });
+  }
   app.register(routesResource, { routes });
   app.register(livenessResource, { routes });
   return app;

@@ -8,6 +8,7 @@ import { blackoutCommands, blockCommands, networkCommands } from "./commands/net
 import { routeCommands } from "./commands/routes.ts";
 import { simulateCommand, type RunSimulation } from "./commands/simulate.ts";
 import { topologyCommands } from "./commands/topology.ts";
+import { vpcRouterCommand, type RunVpcRouter } from "./commands/vpc-router.ts";
 import { originalFormats, outputFormats } from "./output.ts";
 import { sessionOpener } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -20,6 +21,7 @@ export interface ProgramParts {
   readonly signal: AbortSignal;
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
+  readonly runVpcRouter: RunVpcRouter;
 }
 
 /** The command line of `romana`, with every command. */
@@ -29,6 +31,7 @@ export function createProgram({
   signal,
   runController,
   runSimulation,
+  runVpcRouter,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
@@ -59,6 +62,7 @@ export function createProgram({
   const open = sessionOpener(terminal, signal);
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
+  vpcRouterCommand(program, terminal, signal, runVpcRouter);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);

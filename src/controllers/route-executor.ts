@@ -65,7 +65,8 @@ export class RouteExecutor {
     this.#unselected = this.#stillUnselected(plan, now);
     const since = [...this.#unselected.values()].filter((at) => at + LEAVE_TABLE_MS > now);
     const waits = (operation: RouteOperation) =>
-      (this.#unselected.get(operation.routeTableId) ?? -Infinity) + LEAVE_TABLE_MS > now ||
+      ((this.#unselected.get(operation.routeTableId) ?? -Infinity) + LEAVE_TABLE_MS > now &&
+        !(operation.kind === "delete" && operation.isUnlisted === true)) ||
       setbacks.waits(subjectOf(operation), now, targetOf(operation)) ||
       setbacks.waits(operation.routeTableId, now);
     const ready = plan.operations.filter((operation) => !waits(operation));

@@ -319,6 +319,9 @@ function leaveOtherTables(
   operations: RouteOperation[],
   forget: OwnedRoute[],
 ): void {
+  const listed =
+    input.listed &&
+    new Set(input.listed.flatMap(({ hosts, destination }) => (hosts.length > 0 ? destination : [])));
   const others = new Map(input.facts.routeTables.map((table) => [table.id, table]));
   for (const record of input.owned) {
     if (
@@ -335,6 +338,7 @@ function leaveOtherTables(
           destination: record.destination,
           after: [],
           makesRoom: false,
+          isUnlisted: listed !== undefined && !listed.has(record.destination),
           reason:
             input.listed === undefined
               ? "the table is no longer one of the cluster's"

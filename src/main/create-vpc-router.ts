@@ -1,0 +1,141 @@
+import type { HealthMonitor } from "../controllers/health-monitor.ts";
+import { NetworkError } from "../core/errors.ts";
+import type { RoutePlan } from "../core/routing/route-plan.ts";
+import { addressesOf, demandOf, type RouteSpec } from "../core/routing/route-spec.ts";
+import type { Logger } from "../ports/logger.ts";
+import { RouteSpecKeeper } from "../services/route-spec-keeper.ts";
+import type { RoutesView } from "../services/route-views.ts";
+import {
+  createRouteEngine,
+  STORE_PREFIX,
+  type RouteEngineConfig,
+  type RouteEngineParts,
+} from "./create-route-engine.ts";
+
+/** Everything that the stand-alone router is built from. */
+export type VpcRouterParts = Pick<
+  RouteEngineParts,
+  "clock" | "log" | "store" | "cloud" | "prober" | "isOwn"
+> & {
+  readonly config: RouteEngineConfig & { readonly takeOver: boolean };
+  /** The file that the list comes from; undefined when it is posted. */
+  readonly file: string | undefined;
+  /** Reads a list, or throws `ROUTE_SPEC_INVALID`. */
+  readonly read: (text: string, source: string) => RouteSpec;
+  readonly version: string;
+  readonly cloudName: string;
+  readonly storeName: string;
+};
+
+/** Routes to fixed gateways: a list, and what keeps it. */
+export interface VpcRouter {
+  readonly routeSpec: RouteSpecKeeper;
+  readonly routes: RoutesView;
+  readonly monitor: HealthMonitor | undefined;
+  /** Begins to keep the list that is there, or the first one that comes. */
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Builds the stand-alone router from its adapters: the routes, probes and failover of the control plane, with a list in the place of its groups. Until there is
+ * a list nothing is read, planned or written.
+ */
+export async function createVpcRouter(parts: VpcRouterParts, signal: AbortSignal): Promise<VpcRouter> {
+  const { clock, log, store, config, file, read } = parts;
+  const routeSpec = await RouteSpecKeeper.open(
+    { store, clock, log: log.child({ component: "route-spec" }), prefix: STORE_PREFIX, file, read },
+    signal,
+  );
+  const alarms = new AlarmLog(log.child({ component: "routes" }));
+  const engine = await createRouteEngine(
+    {
+      ...parts,
+      view: () => demandOf(required(routeSpec.current()), config.takeOver),
+      onFacts: () => Promise.resolve(),
+      onPlan: (plan) => alarms.note(plan),
+      facts: {
+        version: parts.version,
+        cloudName: parts.cloudName,
+        storeName: parts.storeName,
+        dryRun: config.dryRun,
+        hosts: () => {
+          const spec = routeSpec.current();
+          const known = engine.state.snapshot()?.plan.gateways;
+          return (spec === undefined ? [] : addressesOf(spec)).map((address) => ({
+            placed: known?.has(address) ?? false,
+            misplaced: false,
+          }));
+        },
+        refusedHosts: () => new Map(),
+      },
+    },
+    signal,
+  );
+  let isStarted = false;
+  let isRunning = false;
+  const run = (): void => {
+    if (isStarted && routeSpec.current() !== undefined) {
+      if (isRunning) {
+        engine.controller.trigger();
+      } else {
+        isRunning = true;
+        engine.start();
+      }
+    }
+  };
+  const ignoreChanges = routeSpec.onChange(run);
+  return {
+    routeSpec,
+    routes: engine.routes,
+    monitor: engine.monitor,
+    start: () => {
+      isStarted = true;
+      run();
+    },
+    stop: async () => {
+      isStarted = false;
+      ignoreChanges();
+      await engine.stop();
+    },
+  };
+}
+
+function required(spec: RouteSpec | undefined): RouteSpec {
+  if (spec === undefined) {
+    throw new NetworkError(
+      "not-found",
+      "ROUTE_SPEC_MISSING",
+      "there is no list of routes yet: POST one to /route_spec",
+    );
+  }
+  return spec;
+}
+
+/** Says each alarm of the plans once, and once when it is over: the router need not serve anything that could show them. */
+class AlarmLog {
+  readonly #log: Logger;
+  #known: ReadonlyMap<string, string> = new Map();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  note({ alarms }: RoutePlan): void {
+    const now = new Map(alarms.map(({ kind, subject, message }) => [`${kind} ${subject}`, message]));
+    for (const { kind, subject, message } of alarms) {
+      if (this.#known.get(`${kind} ${subject}`) !== message) {
+        this.#log.warn({ alarm: kind, subject, problem: message }, "an alarm");
+      }
+    }
+    for (const key of this.#known.keys()) {
+      if (!now.has(key)) {
+        this.#log.info(
+          { alarm: key.split(" ", 1)[0], subject: key.slice(key.indexOf(" ") + 1) },
+          "an alarm is over",
+        );
+      }
+    }
+    this.#known = now;
+  }
+}
