@@ -2,6 +2,7 @@ import type { HealthMonitor } from "../controllers/health-monitor.ts";
 import { NetworkError } from "../core/errors.ts";
 import type { RoutePlan } from "../core/routing/route-plan.ts";
 import { addressesOf, demandOf, type RouteSpec } from "../core/routing/route-spec.ts";
+import type { PlanView } from "../core/views/route-views.ts";
 import type { Logger } from "../ports/logger.ts";
 import { RouteSpecKeeper } from "../services/route-spec-keeper.ts";
 import type { RoutesView } from "../services/route-views.ts";
@@ -87,7 +88,7 @@ export async function createVpcRouter(parts: VpcRouterParts, signal: AbortSignal
   const ignoreChanges = routeSpec.onChange(run);
   return {
     routeSpec,
-    routes: engine.routes,
+    routes: withList(engine.routes, routeSpec),
     monitor: engine.monitor,
     start: () => {
       isStarted = true;
@@ -98,6 +99,24 @@ export async function createVpcRouter(parts: VpcRouterParts, signal: AbortSignal
       ignoreChanges();
       await engine.stop();
     },
+  };
+}
+
+/** Routes that are neither planned nor written before there is a list. */
+function withList(routes: RoutesView, routeSpec: RouteSpecKeeper): RoutesView {
+  const afterList = async (work: () => Promise<PlanView>): Promise<PlanView> => {
+    required(routeSpec.current());
+    return await work();
+  };
+  return {
+    plan: (signal) => afterList(() => routes.plan(signal)),
+    rebalance: (signal) => afterList(() => routes.rebalance(signal)),
+    reconcile: (signal) => afterList(() => routes.reconcile(signal)),
+    routes: () => routes.routes(),
+    health: () => routes.health(),
+    status: () => routes.status(),
+    notReady: () =>
+      routeSpec.current() === undefined ? ["there is no list of routes yet"] : routes.notReady(),
   };
 }
 
