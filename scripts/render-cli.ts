@@ -13,6 +13,7 @@ const program = createProgram({
   runController: () => Promise.reject(new Error("nothing is run here")),
   runVpcRouter: () => Promise.reject(new Error("nothing is run here")),
   runSimulation: () => Promise.reject(new Error("nothing is run here")),
+  createCertificates: () => Promise.reject(new Error("nothing is run here")),
 });
 
 const page = fileURLToPath(new URL("../docs/cli.md", import.meta.url));

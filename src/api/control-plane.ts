@@ -76,6 +76,8 @@ export interface Addressing {
   addresses(): readonly AddressState[];
   allocate(request: NewAddress, signal: AbortSignal): Promise<Ipv4>;
   release(nameOrIp: string, signal: AbortSignal): Promise<unknown>;
+  /** The host that holds what `release` would release; `undefined` when there is nothing. */
+  holderOf(nameOrIp: string): string | undefined;
   blackouts(network: string): readonly string[];
   addBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;
   removeBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;

@@ -1,63 +1,175 @@
 import { lstat, unlink } from "node:fs/promises";
-import { connect } from "node:net";
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
+import { connect, type ListenOptions } from "node:net";
 
 import type { FastifyInstance } from "fastify";
 
 import { NetworkError } from "../core/errors.ts";
+import { Connections, markStream } from "./connections.ts";
+import type { ServerTls } from "./tls.ts";
 
-/** Where a server listens: a TCP port (0: any free one) of a host, or a unix socket. `config` reads it from text. */
+/**
+ * Where a server listens: a TCP port (0: any free one) of a host, with or without TLS, or a unix socket. `config` reads it from text.
+ */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: boolean }
   | { readonly kind: "unix"; readonly path: string };
+
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Answers with a stream that has no end. */
+    readonly stream?: true;
+  }
+}
+
+/** One open address. */
+interface Listener {
+  readonly server: HttpServer | HttpsServer;
+  readonly connections: Connections;
+}
 
 const socketMode = 0o600;
 
+const listenersOf = new WeakMap<FastifyInstance, Set<Listener>>();
+
 /**
- * Opens the server and answers where it listens, as `HOST:PORT` or `unix:PATH`, with the port that it got. A unix socket is
- * its owner's alone (mode 0600); one that is left over from a dead process is removed first, after nobody answered on it. Throws
+ * Prepares a server to listen on several addresses: when it closes, they take no more connections, the idle ones end, and it waits for the answers that are
+ * still owed.
+ */
+export function prepareListening(app: FastifyInstance): void {
+  const listeners = new Set<Listener>();
+  listenersOf.set(app, listeners);
+  app.addHook("onRequest", (request, reply, done) => {
+    if (request.routeOptions.config.stream === true) {
+      markStream(reply.raw);
+    }
+    done();
+  });
+  app.addHook("preClose", async () => {
+    await Promise.all([...listeners].map(closeListener));
+    listeners.clear();
+  });
+}
+
+/**
+ * Opens one more address of the server and answers where it listens, with the port that it got: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. A unix socket
+ * is its owner's alone (mode 0600); one that is left over from a dead process is removed first, after nobody answered on it. Throws
  * `LISTEN_ADDRESS_TAKEN` (conflict) and `LISTEN_FAILED` (invalid).
  */
-export async function listen(app: FastifyInstance, address: ListenAddress): Promise<string> {
+export async function listen(app: FastifyInstance, address: ListenAddress, tls?: ServerTls): Promise<string> {
   const text = formatListenAddress(address);
+  await app.ready();
+  const listener = isSecure(address) ? secureListener(app, text, tls) : plainListener(app);
   try {
     if (address.kind === "tcp") {
-      await app.listen({ host: address.host, port: address.port });
-      const bound = app.addresses().find((found) => typeof found !== "string");
-      return formatListenAddress({ ...address, port: bound?.port ?? address.port });
+      await open(listener.server, { host: address.host, port: address.port });
+    } else {
+      await removeStaleSocket(address.path);
+      await listenPrivately(listener.server, address.path);
     }
-    await removeStaleSocket(address.path);
-    await listenPrivately(app, address.path);
-    return text;
   } catch (error) {
-    if (error instanceof NetworkError) {
-      throw error;
-    }
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "EADDRINUSE") {
-      throw taken(text, error);
-    }
+    throw failure(text, error);
+  }
+  listenersOf.get(app)?.add(listener);
+  const bound = listener.server.address();
+  const port = typeof bound === "object" && bound !== null ? bound.port : 0;
+  return address.kind === "tcp" ? formatListenAddress({ ...address, port }) : text;
+}
+
+function isSecure(address: ListenAddress): boolean {
+  return address.kind === "tcp" && address.tls === true;
+}
+
+/** Time to receive a whole request: Node ends a connection that dribbles. */
+const requestTimeout = 30_000;
+/** A connection on which nothing is asked is kept this long; longer than load balancers do, so that it is they who close. */
+const keepAliveTimeout = 72_000;
+const handshakeTimeout = 10_000;
+
+function plainListener(app: FastifyInstance): Listener {
+  const server = createHttpServer({ requestTimeout, keepAliveTimeout }, (request, response) =>
+    app.routing(request, response),
+  );
+  return { server, connections: new Connections(server, "connection") };
+}
+
+function secureListener(app: FastifyInstance, text: string, tls: ServerTls | undefined): Listener {
+  if (tls === undefined) {
     throw new NetworkError(
       "invalid",
       "LISTEN_FAILED",
-      `cannot listen on ${text} (${code ?? String(error)}): choose another --listen address`,
+      `cannot listen on ${text} without a certificate: give --tls-cert and --tls-key`,
       { address: text },
-      error,
     );
   }
+  const server = createHttpsServer(
+    {
+      ...tls.context,
+      requestTimeout,
+      keepAliveTimeout,
+      handshakeTimeout,
+      requestCert: tls.asksForCertificates,
+      // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
+      rejectUnauthorized: false,
+    },
+    (request, response) => app.routing(request, response),
+  );
+  const connections = new Connections(server, "secureConnection");
+  const forget = tls.onChange(() => {
+    server.setSecureContext(tls.context);
+    connections.retire();
+  });
+  server.once("close", forget);
+  return { server, connections };
+}
+
+function closeListener({ server, connections }: Listener): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    connections.retire();
+  });
+}
+
+function open(server: HttpServer | HttpsServer, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function failure(text: string, error: unknown): NetworkError {
+  if (error instanceof NetworkError) {
+    return error;
+  }
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EADDRINUSE"
+    ? taken(text, error)
+    : new NetworkError(
+        "invalid",
+        "LISTEN_FAILED",
+        `cannot listen on ${text} (${code ?? String(error)}): choose another --listen address`,
+        { address: text },
+        error,
+      );
 }
 
 function formatListenAddress(address: ListenAddress): string {
   if (address.kind === "unix") {
     return `unix:${address.path}`;
   }
-  return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `${address.tls === true ? "https://" : ""}${host}:${address.port}`;
 }
 
 /** The socket file gets its mode when it is bound, so that there is no moment at which others may connect. */
-async function listenPrivately(app: FastifyInstance, path: string): Promise<void> {
+async function listenPrivately(server: HttpServer | HttpsServer, path: string): Promise<void> {
   const before = process.umask(0o777 & ~socketMode);
   try {
-    await app.listen({ path });
+    await open(server, { path });
   } finally {
     process.umask(before);
   }

@@ -33,6 +33,11 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 
 /** Codes whose status is not that of their kind: what HTTP itself has a word for. */
 const statusOfCode: Readonly<Record<string, number>> = {
+  AUTH_REQUIRED: 401,
+  TOKEN_UNKNOWN: 401,
+  CLIENT_CERTIFICATE_REFUSED: 401,
+  ACCESS_DENIED: 403,
+  AUTH_THROTTLED: 429,
   REQUEST_CROSS_SITE: 403,
   REQUEST_NOT_ACCEPTABLE: 406,
   REQUEST_TOO_LARGE: 413,
@@ -51,6 +56,7 @@ const textOfCode: Readonly<Record<string, string>> = {
 
 const titles: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
   406: "Not Acceptable",

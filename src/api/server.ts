@@ -4,10 +4,13 @@ import { validatorCompiler, type ZodTypeProvider } from "fastify-type-provider-z
 import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { RoutesView } from "../services/route-views.ts";
+import { guardHosts } from "./access.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
+import { authenticate, type Authentication } from "./authentication.ts";
 import type { Addressing } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
+import { prepareListening } from "./listen.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import { addressesResource } from "./resources/addresses.ts";
 import { hostsResource } from "./resources/hosts.ts";
@@ -45,6 +48,8 @@ export interface ServerOptions {
   readonly routeSpec?: RouteSpecDesk;
   readonly routes: RoutesView;
   readonly log: Logger;
+  /** How callers are known. */
+  readonly authentication: Authentication;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -71,6 +76,7 @@ export function createServer({
   routeSpec,
   routes,
   log,
+  authentication,
   limits = {},
 }: ServerOptions): FastifyInstance {
   const { maxInFlight, maxBodyBytes, requestTimeoutMs, passTimeoutMs } = { ...defaultLimits, ...limits };
@@ -113,6 +119,9 @@ export function createServer({
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
+  prepareListening(app);
+  authenticate(app, authentication, log);
+  guardHosts(app, log);
   app.addHook("onRequest", redirectTrailingSlash);
   app.addHook("onRequest", refuseCrossSite);
   app.addHook("onRequest", limitInFlight(maxInFlight));

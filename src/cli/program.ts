@@ -1,7 +1,9 @@
 import { Command, Option } from "commander";
 
 import { addressCommands } from "./commands/address.ts";
+import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
+import { configCommands } from "./commands/config.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
 import { hostCommands } from "./commands/host.ts";
 import { blackoutCommands, blockCommands, networkCommands } from "./commands/network.ts";
@@ -22,6 +24,7 @@ export interface ProgramParts {
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
   readonly runVpcRouter: RunVpcRouter;
+  readonly createCertificates: CreateCertificates;
 }
 
 /** The command line of `romana`, with every command. */
@@ -32,13 +35,14 @@ export function createProgram({
   runController,
   runSimulation,
   runVpcRouter,
+  createCertificates,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
     .version(version, "--version", "print the version")
     .option(
       "-r, --rootURL <url>",
-      "the controller: http://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
+      "the controller: http[s]://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
     )
     .option("-p, --rootPort <port>", "its port, when the URL has none (default: 9600)")
     .option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`)
@@ -49,7 +53,20 @@ export function createProgram({
     )
     .option("-c, --config <file>", "configuration file (default: ~/.romana.yaml, then /etc/romana/cli.yaml)")
     .addOption(new Option("-P, --platform <name>", "read for older scripts, without effect").hideHelp())
-    .option("-v, --verbose", "say on standard error what is asked of whom")
+    .option("-v, --verbose", "say on standard error, or in the log file, what is asked of whom")
+    .option(
+      "--cacert <file>",
+      "certificates that the controller's may come from, PEM (default: $ROMANA_CACERT)",
+    )
+    .option(
+      "--client-cert <file>",
+      "certificate to show to the controller, PEM (default: $ROMANA_CLIENT_CERT)",
+    )
+    .option("--client-key <file>", "its key, PEM (default: $ROMANA_CLIENT_KEY)")
+    .option(
+      "--client-token-file <file>",
+      "file with a token and nothing else (default: $ROMANA_CLIENT_TOKEN_FILE)",
+    )
     .configureHelp({ showGlobalOptions: true, sortSubcommands: true })
     .showSuggestionAfterError()
     .configureOutput({
@@ -63,6 +80,7 @@ export function createProgram({
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
   vpcRouterCommand(program, terminal, signal, runVpcRouter);
+  certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);
@@ -70,6 +88,7 @@ export function createProgram({
   blockCommands(program, open);
   addressCommands(program, open);
   blackoutCommands(program, open);
+  configCommands(program, open);
   completionCommand(program, terminal);
   showUsageAfterError(program);
   return program;

@@ -3,8 +3,9 @@ import picocolors from "picocolors";
 
 import { RomanaClient } from "../client/client.ts";
 import { formatEndpoint } from "../client/http.ts";
+import { openLog } from "./log.ts";
 import { Output } from "./output.ts";
-import { clientSettings, type GlobalOptions } from "./settings.ts";
+import { clientSettings, type ClientSettings, type GlobalOptions } from "./settings.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command works with. */
@@ -14,6 +15,7 @@ export interface Session {
   readonly terminal: Terminal;
   readonly colours: ReturnType<typeof picocolors.createColors>;
   readonly signal: AbortSignal;
+  readonly settings: ClientSettings;
 }
 
 /** Opens the session of a command that was called. */
@@ -22,19 +24,23 @@ export type OpenSession = (command: Command) => Promise<Session>;
 /** Reads the options that all commands share, wherever on the line they stand. */
 export function sessionOpener(terminal: Terminal, signal: AbortSignal): OpenSession {
   return async (command) => {
-    const { endpoint, format, verbose } = await clientSettings(
-      command.optsWithGlobals<GlobalOptions>(),
-      terminal,
-    );
-    if (verbose) {
-      terminal.note(`asking ${formatEndpoint(endpoint)}`);
-    }
+    const settings = await clientSettings(command.optsWithGlobals<GlobalOptions>(), terminal);
+    const { endpoint, credentials, format } = settings;
+    const log = await openLog(settings, terminal);
+    log(`asking ${formatEndpoint(endpoint)}`);
     return {
-      client: new RomanaClient({ endpoint, signal }),
+      client: new RomanaClient({
+        endpoint,
+        credentials,
+        signal,
+        observe: ({ method, path, place, outcome, durationMs }) =>
+          log(`${method} ${path} on ${place}: ${outcome}, ${Math.round(durationMs)} ms`),
+      }),
       out: new Output(format, terminal),
       terminal,
       colours: picocolors.createColors(terminal.coloured),
       signal,
+      settings,
     };
   };
 }

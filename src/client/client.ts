@@ -1,5 +1,10 @@
+import { NetworkError } from "../core/errors.ts";
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
-import { exchange, type Endpoint, type HttpRequest } from "./http.ts";
+import type { Credentials } from "./credentials.ts";
+import { formatEndpoint, type Endpoint, type HttpRequest } from "./http.ts";
+import { anything, nothing, text, type Shape } from "./shape.ts";
+import * as shapes from "./shapes.ts";
+import { Transport, type ExchangeNote } from "./transport.ts";
 import type {
   AddressDocument,
   AddressRequestDocument,
@@ -8,7 +13,11 @@ import type {
   HostDocument,
   HostListDocument,
   HostRequestDocument,
+  LeaderDocument,
   NetworkListEntry,
+  PolicyDocument,
+  SegmentDocument,
+  TenantDocument,
   TopologyEntry,
   TopologyStatusDocument,
 } from "./wire.ts";
@@ -23,61 +32,66 @@ const defaultDeadlines: ClientDeadlines = { requestMs: 30_000, passMs: 150_000 }
 
 /**
  * The REST API as calls. Every failure is a `NetworkError` whose kind is the server's (`http.ts`); every call ends with the signal.
- * Names go into paths escaped, so any name is safe.
+ * Answers are checked for what is relied on: another server's are `ANSWER_MALFORMED`. Names go into paths escaped, so any name is safe.
  */
 export class RomanaClient {
   readonly #endpoint: Endpoint;
-  readonly #signal: AbortSignal;
+  readonly #transport: Transport;
   readonly #deadlines: ClientDeadlines;
 
   constructor({
     endpoint,
+    credentials = {},
     signal,
     deadlines = defaultDeadlines,
+    observe = () => undefined,
   }: {
     readonly endpoint: Endpoint;
+    readonly credentials?: Credentials;
     readonly signal: AbortSignal;
     readonly deadlines?: ClientDeadlines;
+    /** Is told of each exchange that ended. */
+    readonly observe?: (note: ExchangeNote) => void;
   }) {
     this.#endpoint = endpoint;
-    this.#signal = signal;
+    this.#transport = new Transport({ endpoint, credentials, signal, observe });
     this.#deadlines = deadlines;
   }
 
   topology(): Promise<TopologyEntry> {
-    return this.#call("GET", "/topology");
+    return this.#call("GET", "/topology", shapes.topology);
   }
 
   topologyStatus(): Promise<TopologyStatusDocument> {
-    return this.#call("GET", "/topology/status");
+    return this.#call("GET", "/topology/status", shapes.topologyStatus);
   }
 
   updateTopology(document: unknown): Promise<null> {
-    return this.#call("POST", "/topology", document);
+    return this.#call("POST", "/topology", anything, document);
   }
 
   hosts(): Promise<HostListDocument> {
-    return this.#call("GET", "/hosts?full=true");
+    return this.#call("GET", "/hosts?full=true", shapes.hostList);
   }
 
   host(name: string): Promise<HostDocument> {
-    return this.#call("GET", `/hosts/${encodeURIComponent(name)}`);
+    return this.#call("GET", `/hosts/${encodeURIComponent(name)}`, shapes.host);
   }
 
   addHost(host: HostRequestDocument): Promise<null> {
-    return this.#call("POST", "/hosts", host);
+    return this.#call("POST", "/hosts", nothing, host);
   }
 
   removeHost(name: string): Promise<null> {
-    return this.#call("DELETE", `/hosts/${encodeURIComponent(name)}`);
+    return this.#call("DELETE", `/hosts/${encodeURIComponent(name)}`, nothing);
   }
 
   setLabels(name: string, labels: Readonly<Record<string, string>>): Promise<null> {
-    return this.#call("PUT", `/hosts/${encodeURIComponent(name)}/labels`, { labels });
+    return this.#call("PUT", `/hosts/${encodeURIComponent(name)}/labels`, nothing, { labels });
   }
 
   networks(): Promise<readonly NetworkListEntry[]> {
-    return this.#call("GET", "/networks");
+    return this.#call("GET", "/networks", shapes.networks);
   }
 
   /** The blocks of one network, or of all. */
@@ -85,68 +99,130 @@ export class RomanaClient {
     return this.#call(
       "GET",
       network === undefined ? "/blocks" : `/networks/${encodeURIComponent(network)}/blocks`,
+      shapes.blockList,
     );
   }
 
   addresses(): Promise<readonly AddressDocument[]> {
-    return this.#call("GET", "/addresses");
+    return this.#call("GET", "/addresses", shapes.addresses);
   }
 
   /** Answers the address that was given. */
   allocate(request: AddressRequestDocument): Promise<string> {
-    return this.#call("POST", "/address", request);
+    return this.#call("POST", "/address", text, request);
   }
 
   release(nameOrIp: string): Promise<null> {
-    return this.#call("DELETE", `/address?addressName=${encodeURIComponent(nameOrIp)}`);
+    return this.#call("DELETE", `/address?addressName=${encodeURIComponent(nameOrIp)}`, nothing);
   }
 
   blackouts(network: string): Promise<readonly BlackoutDocument[]> {
-    return this.#call("GET", blackoutsOf(network));
+    return this.#call("GET", blackoutsOf(network), shapes.blackouts);
   }
 
   addBlackout(network: string, cidr: string): Promise<null> {
-    return this.#call("POST", blackoutsOf(network), { cidr });
+    return this.#call("POST", blackoutsOf(network), nothing, { cidr });
   }
 
   removeBlackout(network: string, cidr: string): Promise<null> {
-    return this.#call("DELETE", `${blackoutsOf(network)}?cidr=${encodeURIComponent(cidr)}`);
+    return this.#call("DELETE", `${blackoutsOf(network)}?cidr=${encodeURIComponent(cidr)}`, nothing);
   }
 
   plan(): Promise<PlanView> {
-    return this.#call("GET", "/plan", undefined, this.#deadlines.passMs);
+    return this.#call("GET", "/plan", shapes.plan, undefined, this.#deadlines.passMs);
   }
 
   rebalance(): Promise<PlanView> {
-    return this.#call("POST", "/rebalance", undefined, this.#deadlines.passMs);
+    return this.#call("POST", "/rebalance", shapes.plan, undefined, this.#deadlines.passMs);
   }
 
   reconcile(): Promise<PlanView> {
-    return this.#call("POST", "/reconcile", undefined, this.#deadlines.passMs);
+    return this.#call("POST", "/reconcile", shapes.plan, undefined, this.#deadlines.passMs);
   }
 
   routes(): Promise<RouteStatusView> {
-    return this.#call("GET", "/routes");
+    return this.#call("GET", "/routes", shapes.routes);
   }
 
   health(): Promise<HealthView> {
-    return this.#call("GET", "/health/nodes");
+    return this.#call("GET", "/health/nodes", shapes.health);
   }
 
   status(): Promise<StatusView> {
-    return this.#call("GET", "/status");
+    return this.#call("GET", "/status", shapes.status);
+  }
+
+  leader(): Promise<LeaderDocument> {
+    return this.#call("GET", "/leader", shapes.leader);
+  }
+
+  tenants(): Promise<readonly TenantDocument[]> {
+    return this.#call("GET", "/tenants", shapes.tenants);
+  }
+
+  tenant(name: string): Promise<TenantDocument> {
+    return this.#call("GET", tenantAt(name), shapes.tenant);
+  }
+
+  createTenant(name: string): Promise<null> {
+    return this.#call("POST", "/tenants", nothing, { name });
+  }
+
+  deleteTenant(name: string): Promise<null> {
+    return this.#call("DELETE", tenantAt(name), nothing);
+  }
+
+  segments(tenant: string): Promise<readonly SegmentDocument[]> {
+    return this.#call("GET", `${tenantAt(tenant)}/segments`, shapes.segments);
+  }
+
+  addSegment(tenant: string, name: string): Promise<null> {
+    return this.#call("POST", `${tenantAt(tenant)}/segments`, nothing, { name });
+  }
+
+  removeSegment(tenant: string, name: string): Promise<null> {
+    return this.#call("DELETE", `${tenantAt(tenant)}/segments/${encodeURIComponent(name)}`, nothing);
+  }
+
+  policies(): Promise<readonly PolicyDocument[]> {
+    return this.#call("GET", "/policies", shapes.policies);
+  }
+
+  /** Stores a policy of either form, or replaces the one of its id. */
+  addPolicy(document: unknown): Promise<unknown> {
+    return this.#call("POST", "/policies", anything, document);
+  }
+
+  removePolicy(id: string): Promise<null> {
+    return this.#call("DELETE", `/policies/${encodeURIComponent(id)}`, nothing);
   }
 
   async #call<T>(
     method: HttpRequest["method"],
     path: string,
+    shape: Shape,
     body?: unknown,
     deadlineMs = this.#deadlines.requestMs,
   ): Promise<T> {
-    return (await exchange(this.#endpoint, { method, path, body, deadlineMs }, this.#signal)) as T;
+    const answer = await this.#transport.request({ method, path, body, deadlineMs });
+    const place = shape(answer);
+    if (place !== undefined) {
+      const what = place === "" ? "the answer is" : `"${place}" is missing or`;
+      throw new NetworkError(
+        "invalid",
+        "ANSWER_MALFORMED",
+        `${method} ${path} on ${formatEndpoint(this.#endpoint)}: ${what} of another kind than this romana reads: is it a Romana controller, and of the same version?`,
+        { place },
+      );
+    }
+    return answer as T;
   }
 }
 
 function blackoutsOf(network: string): string {
   return `/networks/${encodeURIComponent(network)}/blackouts`;
+}
+
+function tenantAt(name: string): string {
+  return `/tenants/${encodeURIComponent(name)}`;
 }

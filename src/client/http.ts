@@ -1,10 +1,12 @@
 import type { IncomingMessage, RequestOptions } from "node:http";
 
 import { NetworkError, type ErrorKind } from "../core/errors.ts";
+import type { Credentials } from "./credentials.ts";
+import { distrusted } from "./distrusted.ts";
 
-/** Where a controller listens. */
+/** Where a controller listens; `tls` for https. */
 export type Endpoint =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls?: true }
   | { readonly kind: "unix"; readonly path: string };
 
 /** One request. `body` is sent as JSON unless it is undefined. */
@@ -14,26 +16,47 @@ export interface HttpRequest {
   readonly body?: unknown;
   /** The whole exchange may take this long. */
   readonly deadlineMs: number;
+  /** With what the client proves itself. A token goes over TLS, a unix socket and loopback, and nowhere else. */
+  readonly credentials?: Credentials;
 }
 
 /**
- * Reads `http://HOST[:PORT]`, `HOST[:PORT]` or `unix:/PATH`; `defaultPort` is for a text without one. Throws `SERVER_URL_INVALID`.
+ * Reads `http://HOST[:PORT]`, `https://HOST[:PORT]`, `HOST[:PORT]` (plain HTTP) or `unix:/PATH`; `defaultPort` is for a text without one. Throws
+ * `SERVER_URL_INVALID`.
  */
 export function parseEndpoint(text: string, defaultPort: number): Endpoint {
   if (text.startsWith("unix:/")) {
     return { kind: "unix", path: text.slice("unix:".length).replace(/^\/\/\//, "/") };
   }
   const url = URL.parse(text.includes("://") ? text : `http://${text}`);
-  if (url === null || url.protocol !== "http:" || url.hostname === "" || !/^\/?$/.test(url.pathname)) {
+  const tls = url?.protocol === "https:";
+  if (
+    url === null ||
+    (url.protocol !== "http:" && !tls) ||
+    url.hostname === "" ||
+    !/^\/?$/.test(url.pathname) ||
+    // It would end up in messages, and nothing reads it.
+    url.username + url.password !== ""
+  ) {
     throw new NetworkError(
       "invalid",
       "SERVER_URL_INVALID",
-      `not the address of a controller: "${text}"; write http://HOST:PORT, such as http://127.0.0.1:9600, or unix:/PATH`,
-      { url: text },
+      `not the address of a controller: "${withoutUser(text)}"; write http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:9600, or unix:/PATH`,
+      { url: withoutUser(text) },
     );
   }
-  const port = /:\d+\/?$/.test(text) ? Number(url.port || 80) : defaultPort;
-  return { kind: "tcp", host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port };
+  const port = /:\d+\/?$/.test(text) ? Number(url.port || (tls ? 443 : 80)) : defaultPort;
+  return {
+    kind: "tcp",
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port,
+    ...(tls ? { tls: true } : {}),
+  };
+}
+
+/** A URL with user and password is refused, and they are not repeated. */
+function withoutUser(text: string): string {
+  return text.replace(/[^/]*@/, "");
 }
 
 /** The endpoint as a person writes it. */
@@ -41,13 +64,15 @@ export function formatEndpoint(endpoint: Endpoint): string {
   if (endpoint.kind === "unix") {
     return `unix:${endpoint.path}`;
   }
-  return `http://${endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
+  const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
+  return `${endpoint.tls === true ? "https" : "http"}://${host}:${endpoint.port}`;
 }
 
 /**
  * Makes one request and answers the parsed body of a 2xx. Throws `NetworkError`: what the server's problem document says, or its status;
- * `SERVER_UNREACHABLE` and `SERVER_TIMED_OUT` (transient) when there is no answer, `ANSWER_MALFORMED` (invalid) when it is not ours. Rejects
- * with the signal's reason when that is aborted.
+ * `SERVER_UNREACHABLE` and `SERVER_TIMED_OUT` (transient) when there is no answer, `ANSWER_MALFORMED` (invalid) when it is not ours. The
+ * details of a refusal hold `status`, and `location` and `retryAfterSeconds` where the answer has these headers. Rejects with the signal's
+ * reason when that is aborted.
  */
 export async function exchange(
   endpoint: Endpoint,
@@ -56,8 +81,7 @@ export async function exchange(
 ): Promise<unknown> {
   const deadline = AbortSignal.timeout(request.deadlineMs);
   try {
-    const { status, text } = await send(endpoint, request, AbortSignal.any([signal, deadline]));
-    return readAnswer(endpoint, status, text);
+    return readAnswer(endpoint, await send(endpoint, request, AbortSignal.any([signal, deadline])));
   } catch (error) {
     if (error instanceof NetworkError) {
       throw error;
@@ -67,12 +91,28 @@ export async function exchange(
   }
 }
 
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers: { readonly location?: string; readonly retryAfterSeconds?: number };
+}
+
 async function send(
   endpoint: Endpoint,
-  { method, path, body }: HttpRequest,
+  { method, path, body, credentials = {} }: HttpRequest,
   signal: AbortSignal,
-): Promise<{ status: number; text: string }> {
+): Promise<Answer> {
+  const { token, ...certificates } = credentials;
+  if (token !== undefined && !isPrivate(endpoint)) {
+    throw new NetworkError(
+      "invalid",
+      "TOKEN_UNPROTECTED",
+      `${method} ${path}: a token is not sent to ${formatEndpoint(endpoint)} without TLS, where others could read it: write https:// in --rootURL`,
+      { place: formatEndpoint(endpoint) },
+    );
+  }
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+  const isSecure = endpoint.kind === "tcp" && endpoint.tls === true;
   const options: RequestOptions = {
     method,
     path,
@@ -80,6 +120,7 @@ async function send(
     agent: false,
     headers: {
       accept: "application/json",
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       // Stated for a DELETE too: Node would send its body chunked, which some servers and proxies refuse.
       ...(payload === undefined
         ? {}
@@ -88,9 +129,10 @@ async function send(
     ...(endpoint.kind === "unix"
       ? { socketPath: endpoint.path }
       : { host: endpoint.host, port: endpoint.port }),
+    ...(isSecure ? { ...certificates, minVersion: "TLSv1.2" } : {}),
   };
   // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
-  const { request: httpRequest } = await import("node:http");
+  const { request: httpRequest } = isSecure ? await import("node:https") : await import("node:http");
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     httpRequest(options, resolve).once("error", reject).end(payload);
   });
@@ -98,16 +140,33 @@ async function send(
   for await (const chunk of response) {
     chunks.push(chunk as Buffer);
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") };
+  const { location, "retry-after": retryAfter } = response.headers;
+  return {
+    status: response.statusCode ?? 0,
+    text: Buffer.concat(chunks).toString("utf8"),
+    headers: {
+      ...(location === undefined ? {} : { location }),
+      ...(/^\d{1,9}$/.test(retryAfter ?? "") ? { retryAfterSeconds: Number(retryAfter) } : {}),
+    },
+  };
 }
 
-function readAnswer(endpoint: Endpoint, status: number, text: string): unknown {
+/** Whether nobody can listen on the way. */
+function isPrivate(endpoint: Endpoint): boolean {
+  return (
+    endpoint.kind === "unix" ||
+    endpoint.tls === true ||
+    /^(localhost|127\.\d+\.\d+\.\d+|::1)$/.test(endpoint.host)
+  );
+}
+
+function readAnswer(endpoint: Endpoint, { status, text, headers }: Answer): unknown {
   const body = parseJson(text);
   if (status >= 200 && status < 300 && body !== undefined) {
     return body.value;
   }
-  if (status >= 400) {
-    throw refusal(status, body?.value);
+  if (status >= 400 || status === 307) {
+    throw refusal({ status, ...headers }, body?.value);
   }
   throw new NetworkError(
     "invalid",
@@ -126,16 +185,20 @@ function parseJson(text: string): { readonly value: unknown } | undefined {
 }
 
 /** The error that a problem document stands for; without one, the status decides. */
-function refusal(status: number, body: unknown): NetworkError {
+function refusal(details: { readonly status: number } & Answer["headers"], body: unknown): NetworkError {
+  const { status } = details;
   const problem = (typeof body === "object" && body !== null ? body : {}) as Readonly<
     Record<string, unknown>
   >;
   const [, kind, code] = /^urn:romana:error:([a-z-]+):([A-Z_]+)$/.exec(String(problem["type"])) ?? [];
   const message =
     typeof problem["message"] === "string" ? problem["message"] : `the server answered ${status}`;
-  return new NetworkError(isKind(kind) ? kind : kindOfStatus(status), code ?? "REQUEST_REFUSED", message, {
-    status,
-  });
+  return new NetworkError(
+    isKind(kind) ? kind : kindOfStatus(status),
+    code ?? "REQUEST_REFUSED",
+    message,
+    details,
+  );
 }
 
 function isKind(text: string | undefined): text is ErrorKind {
@@ -155,7 +218,7 @@ function kindOfStatus(status: number): ErrorKind {
   if (status === 409) {
     return "conflict";
   }
-  return status >= 500 || status === 429 ? "transient" : "invalid";
+  return status >= 500 || status === 429 || status === 307 ? "transient" : "invalid";
 }
 
 function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, late: boolean): NetworkError {
@@ -170,11 +233,16 @@ function unanswered(endpoint: Endpoint, request: HttpRequest, cause: unknown, la
       cause,
     );
   }
+  const distrust = distrusted(place, cause);
+  if (distrust !== undefined) {
+    return distrust;
+  }
   const { code, message } = cause as NodeJS.ErrnoException;
+  const isCut = code === "ECONNRESET" && place.startsWith("http:");
   return new NetworkError(
     "transient",
     "SERVER_UNREACHABLE",
-    `no controller answers on ${place} (${code ?? message}): start one with "romana controller", or name another with --rootURL`,
+    `no controller answers on ${place} (${code ?? message}): start one with "romana controller", or name another with --rootURL${isCut ? "; if it serves TLS, write https://" : ""}`,
     { place },
     cause,
   );

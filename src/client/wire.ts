@@ -101,3 +101,70 @@ export interface TopologyEntry {
     | readonly { readonly networks: readonly string[] | null; readonly map: readonly GroupEntry[] | null }[]
     | null;
 }
+
+/** A tenant of `GET /tenants`: created by a call (`declared`), or known because it owns blocks. */
+export interface TenantDocument {
+  readonly name: string;
+  readonly declared: boolean;
+  readonly segments: readonly string[];
+  /** Names of the networks that it may use. */
+  readonly networks: readonly string[];
+  /** How many addresses it has in use, and in how many blocks. */
+  readonly addresses: number;
+  readonly blocks: number;
+}
+
+/** A segment of `GET /tenants/{name}/segments`. */
+export interface SegmentDocument {
+  readonly name: string;
+  readonly declared: boolean;
+  readonly addresses: number;
+  readonly blocks: number;
+}
+
+/** Who leads, as `GET /leader` says. */
+export interface LeaderDocument {
+  readonly id: string;
+  readonly url: string | null;
+  readonly epoch: string | number;
+  readonly since: string | number;
+  /** Whether it is the one that answers. */
+  readonly self: boolean;
+}
+
+/** An end of a policy: fields of the original's form and of the manual's. */
+export interface PolicyEndpoint {
+  readonly peer?: string;
+  readonly cidr?: string;
+  readonly dest?: string;
+  readonly tenant_id?: string;
+  readonly segment_id?: string;
+  readonly tenant?: string;
+  readonly segment?: string;
+}
+
+export interface PolicyRule {
+  readonly protocol?: string;
+  readonly ports?: readonly number[] | null;
+  readonly port_ranges?: readonly (readonly number[])[] | null;
+  readonly icmp_type?: number;
+  readonly icmp_code?: number;
+  readonly is_stateful?: boolean;
+}
+
+/** A policy in either form: peers and rules stand below `ingress`, or at the top. */
+export interface PolicyDocument {
+  readonly id: string;
+  readonly name?: string;
+  readonly direction?: string;
+  readonly description?: string;
+  readonly applied_to?: readonly PolicyEndpoint[] | null;
+  readonly ingress?:
+    | readonly {
+        readonly peers?: readonly PolicyEndpoint[] | null;
+        readonly rules?: readonly PolicyRule[] | null;
+      }[]
+    | null;
+  readonly peers?: readonly PolicyEndpoint[] | null;
+  readonly rules?: readonly PolicyRule[] | null;
+}

@@ -1,5 +1,5 @@
 import { parseCidr } from "../core/net/cidr.ts";
-import { list, optional, toggle, withDefault, type OptionValues } from "./option.ts";
+import { list, listWithDefault, optional, toggle, withDefault, type OptionValues } from "./option.ts";
 import {
   decimalNumber,
   duration,
@@ -21,6 +21,7 @@ const WEEK_MS = 7 * 24 * HOUR_MS;
 const LONGEST_ANSWER_MS = 1000;
 
 const GENERAL = "General";
+const SECURITY = "TLS and callers";
 const AWS = "AWS";
 const ROUTES = "Routes";
 const PROBES = "Probes and failover";
@@ -44,13 +45,13 @@ export const controllerOptions = {
     parse: parseStoreLocation,
     help: "Where state is kept. `memory` forgets everything when the program ends.",
   }),
-  listen: withDefault({
+  listen: listWithDefault({
     name: "listen",
     section: GENERAL,
-    placeholder: "ADDRESS:PORT|unix:PATH",
+    placeholder: "ADDRESS:PORT|https://ADDRESS:PORT|unix:PATH",
     default: "127.0.0.1:9600",
     parse: parseListenAddress,
-    help: "Where the REST API is served: loopback or a socket. Other addresses are refused until the API has TLS and authentication.",
+    help: "Where the REST API is served. Loopback and sockets are plain HTTP, unless https:// stands in front; any other address is served with TLS.",
   }),
   maxInFlight: withDefault({
     name: "max-in-flight",
@@ -97,6 +98,44 @@ export const controllerOptions = {
     default: "info",
     parse: oneOf("error", "warn", "info", "debug"),
     help: "The least important lines that are logged.",
+  }),
+
+  tlsCert: optional({
+    name: "tls-cert",
+    section: SECURITY,
+    placeholder: "FILE",
+    defaultNote: "none",
+    parse: matching(/./, "a file"),
+    help: "The server's certificate in PEM, with those between it and its authority. Read again when it changes. `romana certs init` makes one for a trial.",
+  }),
+  tlsKey: optional({
+    name: "tls-key",
+    section: SECURITY,
+    placeholder: "FILE",
+    defaultNote: "none",
+    parse: matching(/./, "a file"),
+    help: "The private key of the certificate, in PEM, without a password.",
+  }),
+  tlsClientCa: optional({
+    name: "tls-client-ca",
+    section: SECURITY,
+    placeholder: "FILE",
+    defaultNote: "none: client certificates are not asked for",
+    parse: matching(/./, "a file"),
+    help: "The authority, in PEM, whose client certificates are taken: O=romana:admin, romana:reader or romana:agent, CN the user, of an agent its host.",
+  }),
+  tokenFile: optional({
+    name: "token-file",
+    section: SECURITY,
+    placeholder: "FILE",
+    defaultNote: "none: bearer tokens are not taken",
+    parse: matching(/./, "a file"),
+    help: "Bearer tokens, a line each: TOKEN,USER,ROLE with the role admin, reader or agent:HOST. Read again when it changes.",
+  }),
+  requireAuth: toggle({
+    name: "require-auth",
+    section: SECURITY,
+    help: "Callers on loopback and on sockets have to say who they are, too. Without it they are admins.",
   }),
 
   cloud: withDefault({

@@ -4,9 +4,11 @@ import {
   ec2Config,
   healthConfig,
   resolveAll,
+  securityConfig,
   type Ec2Config,
   type HealthConfig,
   type LoadOptions,
+  type SecurityConfig,
 } from "./load.ts";
 import { routerOptions, STANDBY_INTERVAL_MS, type RouterValues } from "./router-options.ts";
 
@@ -33,13 +35,14 @@ export type RouterConfig = Pick<
   readonly probe: { readonly kind: RouterValues["health"]; readonly port: number };
   readonly health: HealthConfig;
   readonly ec2: Ec2Config;
+  readonly security: SecurityConfig;
 };
 
 /** The configuration of `romana vpc-router`, from the same places as the controller's. Throws `CONFIG_INVALID` with every problem. */
 export function loadRouterConfig(options: LoadOptions): RouterConfig {
   const values = resolveAll(routerOptions, options, (given) => [
     ...contradictions({ ...given, probeIntervalStandby: standbyOf(given) }),
-    ...(given.routeSpec === undefined && given.listen === undefined
+    ...(given.routeSpec === undefined && given.listen?.length === 0
       ? [
           "nothing says where the list of routes comes from: give --route-spec FILE, or --listen ADDRESS:PORT to have it posted",
         ]
@@ -68,6 +71,7 @@ export function loadRouterConfig(options: LoadOptions): RouterConfig {
       probeIntervalStandby: standbyOf(values) ?? STANDBY_INTERVAL_MS,
     }),
     ec2: ec2Config(values),
+    security: securityConfig(values),
   };
 }
 

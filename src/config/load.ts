@@ -37,6 +37,15 @@ export interface Ec2Config {
   readonly timeoutMs: number;
 }
 
+/** Files of TLS, and how callers are known. `cert` and `key` are both given or both not. */
+export interface SecurityConfig {
+  readonly tls:
+    | { readonly cert: string; readonly key: string; readonly clientCa: string | undefined }
+    | undefined;
+  readonly tokenFile: string | undefined;
+  readonly requireAuth: boolean;
+}
+
 /** Everything that `romana controller` can be told, parsed and consistent. */
 export type ControllerConfig = Pick<
   ControllerValues,
@@ -62,6 +71,7 @@ export type ControllerConfig = Pick<
   readonly probe: ProbeConfig;
   readonly health: HealthConfig;
   readonly ec2: Ec2Config;
+  readonly security: SecurityConfig;
 };
 
 type HealthValues = Pick<
@@ -81,6 +91,11 @@ type HealthValues = Pick<
 type Ec2Values = Pick<
   ControllerValues,
   "ec2Burst" | "ec2Rate" | "ec2FailoverReserve" | "ec2Concurrency" | "ec2Timeout"
+>;
+
+type SecurityValues = Pick<
+  ControllerValues,
+  "listen" | "tlsCert" | "tlsKey" | "tlsClientCa" | "tokenFile" | "requireAuth"
 >;
 
 /** Values of which some could not be read. */
@@ -154,6 +169,7 @@ function assemble(values: ControllerValues): ControllerConfig {
     ignoreRoutes: values.ignoreRoutes,
     probe: { kind: values.probe, port: values.probePort },
     health: healthConfig(values),
+    security: securityConfig(values),
     ec2: ec2Config(values),
   };
 }
@@ -175,6 +191,18 @@ export function healthConfig(values: HealthValues): HealthConfig {
   };
 }
 
+/** Files of TLS, and how callers are known. */
+export function securityConfig(values: Omit<SecurityValues, "listen">): SecurityConfig {
+  return {
+    tls:
+      values.tlsCert === undefined || values.tlsKey === undefined
+        ? undefined
+        : { cert: values.tlsCert, key: values.tlsKey, clientCa: values.tlsClientCa },
+    tokenFile: values.tokenFile,
+    requireAuth: values.requireAuth,
+  };
+}
+
 /** The limits of calls to EC2. */
 export function ec2Config(values: Ec2Values): Ec2Config {
   return {
@@ -193,7 +221,9 @@ export function defaultReserve(quota: number): number {
 
 /** Options that are good by themselves and do not fit together. Those that could not be read are left out. */
 export function contradictions(
-  values: Known<HealthValues & Ec2Values & Pick<ControllerValues, "routeQuota" | "routeReserve">>,
+  values: Known<
+    HealthValues & Ec2Values & SecurityValues & Pick<ControllerValues, "routeQuota" | "routeReserve">
+  >,
 ): string[] {
   const problems: string[] = [];
   const { probeInterval, probeIntervalStandby, probeTimeout, burstInterval, holdDown, holdDownMax } = values;
@@ -214,6 +244,34 @@ export function contradictions(
   if (ec2FailoverReserve !== undefined && ec2Burst !== undefined && ec2FailoverReserve >= ec2Burst) {
     problems.push(
       `ec2-failover-reserve (${ec2FailoverReserve}) leaves no token of ec2-burst (${ec2Burst}) for all else: make it smaller`,
+    );
+  }
+  problems.push(...securityProblems(values));
+  return problems;
+}
+
+/** TLS wants its files, and an address on which nobody could be known is of no use. */
+function securityProblems(values: Known<SecurityValues>): string[] {
+  const { listen = [], tlsCert, tlsKey, tlsClientCa, tokenFile, requireAuth } = values;
+  const problems: string[] = [];
+  const secure = listen.find((address) => address.kind === "tcp" && address.tls);
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    problems.push("tls-cert and tls-key belong together: give both or none");
+  } else if (secure?.kind === "tcp" && tlsCert === undefined) {
+    problems.push(
+      `listen (${secure.host}:${secure.port}) is served with TLS, which wants tls-cert and tls-key: "romana certs init" makes them for a trial; or listen on loopback (127.0.0.1:${secure.port}) or on a socket (unix:PATH)`,
+    );
+  } else if (secure?.kind === "tcp" && tlsClientCa === undefined && tokenFile === undefined) {
+    problems.push(
+      `listen (${secure.host}:${secure.port}) would let nobody in: give tls-client-ca, token-file or both`,
+    );
+  }
+  if (tlsClientCa !== undefined && tlsCert === undefined) {
+    problems.push("tls-client-ca has no effect without tls-cert and tls-key: give them too");
+  }
+  if (requireAuth === true && secure === undefined && tokenFile === undefined) {
+    problems.push(
+      "require-auth would let nobody in: give token-file, or listen on https:// with tls-client-ca",
     );
   }
   return problems;

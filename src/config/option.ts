@@ -89,6 +89,20 @@ export function list<T>(spec: ValueDescription<T>): Option<readonly T[]> {
   };
 }
 
+/** The same with a default that holds when it is not given at all. */
+export function listWithDefault<T>(
+  spec: ValueDescription<T> & { readonly default: string },
+): Option<readonly T[]> {
+  const { default: fallback, ...description } = spec;
+  const { read, ...option } = list(description);
+  return {
+    ...option,
+    defaultText: fallback,
+    defaultNote: `\`${fallback}\``,
+    read: (texts) => read(texts === undefined || texts.length === 0 ? [fallback] : texts),
+  };
+}
+
 /** A flag without a value; off by default. */
 export function toggle(spec: Description): Option<boolean> {
   return {

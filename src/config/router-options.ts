@@ -1,6 +1,6 @@
 import { controllerOptions } from "./controller-options.ts";
 import { formatDuration } from "./durations.ts";
-import { optional, toggle, withDefault, type OptionValues } from "./option.ts";
+import { list, optional, toggle, withDefault, type OptionValues } from "./option.ts";
 import {
   duration,
   matching,
@@ -35,6 +35,8 @@ const {
 } = controllerOptions;
 const { ec2Burst, ec2Rate, ec2FailoverReserve, ec2Concurrency, ec2Timeout } = controllerOptions;
 
+const { tlsCert, tlsKey, tlsClientCa, tokenFile, requireAuth } = controllerOptions;
+
 /** The options of `romana vpc-router`, in the order in which they are documented. Those that the controller has too are the same ones. */
 export const routerOptions = {
   config,
@@ -46,13 +48,12 @@ export const routerOptions = {
     parse: matching(/./, "a file"),
     help: 'The list of routes, JSON with comments: `{"10.1.0.0/16": ["172.20.32.5", "172.20.64.9"]}`. A change is noticed within a second.',
   }),
-  listen: optional({
+  listen: list({
     name: "listen",
     section: GENERAL,
-    placeholder: "ADDRESS:PORT|unix:PATH",
-    defaultNote: "none: nothing is served",
+    placeholder: "ADDRESS:PORT|https://ADDRESS:PORT|unix:PATH",
     parse: parseListenAddress,
-    help: "Where the list is taken (`POST /route_spec`, unless `--route-spec` names a file) and the state is shown (`GET /`).",
+    help: "Where the list is taken (`POST /route_spec`, unless `--route-spec` names a file) and the state is shown (`GET /`). Loopback and sockets are plain HTTP, unless https:// stands in front; any other address is served with TLS.",
   }),
   allowEmpty: toggle({
     name: "allow-empty",
@@ -80,6 +81,11 @@ export const routerOptions = {
   maxInFlight,
   region,
   vpc,
+  tlsCert,
+  tlsKey,
+  tlsClientCa,
+  tokenFile,
+  requireAuth,
 
   routeTables: withDefault({
     name: "route-tables",

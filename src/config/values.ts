@@ -1,3 +1,5 @@
+import { isIPv6 } from "node:net";
+
 import { NetworkError } from "../core/errors.ts";
 import { containsAddress, parseCidr } from "../core/net/cidr.ts";
 import { readIpv4 } from "../core/net/ipv4.ts";
@@ -10,7 +12,7 @@ export type StoreLocation = { readonly kind: "sqlite"; readonly file: string } |
 
 /** Where the REST API is served. Port 0 asks for any free one. */
 export type ListenAddress =
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly tls: boolean }
   | { readonly kind: "unix"; readonly path: string };
 
 /** Where the topology comes from at the start. */
@@ -43,31 +45,42 @@ export function parseStoreLocation(text: string): StoreLocation {
   return { kind: "sqlite", file };
 }
 
-/** `unix:PATH`, or `ADDRESS:PORT` with an address of this machine alone. */
+/**
+ * `unix:PATH`, `ADDRESS:PORT` or `https://ADDRESS:PORT`. An address of this machine alone is served in plain HTTP unless it says https; any other is served with
+ * TLS, whatever it says. Names are not taken but for `localhost`: they may mean several addresses, or another one tomorrow.
+ */
 export function parseListenAddress(text: string): ListenAddress {
   const path = afterPrefix(text, "unix:");
   if (path !== undefined && path !== "") {
     return { kind: "unix", path };
   }
-  const match = /^(.*):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? "";
-  const port = Number(match?.[2]);
-  if (match === null || port > 65_535) {
-    throw invalid(text, "ADDRESS:PORT, such as 127.0.0.1:9600, or unix:PATH");
+  const match = /^(https?:\/\/)?(.*):(\d{1,5})$/.exec(text);
+  const [, scheme, written = "", digits] = match ?? [];
+  const port = Number(digits);
+  const host = written === "localhost" ? "127.0.0.1" : written.replace(/^\[(.*:.*)\]$/, "$1");
+  if (
+    match === null ||
+    port > 65_535 ||
+    (readIpv4(host) === undefined && !(host !== written && isIPv6(host)))
+  ) {
+    throw invalid(text, "ADDRESS:PORT or https://ADDRESS:PORT, such as 127.0.0.1:9600, or unix:PATH");
   }
-  if (host === "localhost" || host === "[::1]") {
-    return { kind: "tcp", host: host === "localhost" ? "127.0.0.1" : "::1", port };
-  }
-  if (readIpv4(host) === undefined || !containsAddress(LOOPBACK, readIpv4(host) ?? 0)) {
+  const isOpen = !isLoopback(host);
+  if (isOpen && scheme === "http://") {
     throw new NetworkError(
       "invalid",
       "VALUE_INVALID",
-      `"${text}" would open the API to the network, and TLS and authentication are a later part: in this version ` +
-        `it listens on loopback (127.0.0.1:${port}) or on a socket (unix:PATH)`,
+      `"${text}" would open the API to the network without TLS, which is not done: write https://${written}:${port} (with --tls-cert and --tls-key), or listen on loopback`,
       { text },
     );
   }
-  return { kind: "tcp", host, port };
+  return { kind: "tcp", host, port, tls: isOpen || scheme === "https://" };
+}
+
+/** Whether an address without brackets can be reached from this machine alone. */
+function isLoopback(host: string): boolean {
+  const value = readIpv4(host);
+  return value === undefined ? host === "::1" : containsAddress(LOOPBACK, value);
 }
 
 /** A file, or `builtin:NAME`. */

@@ -33,4 +33,8 @@ process.exitCode = await run(process.argv.slice(2), {
     const { runSimulation } = await import("./simulate.ts");
     return await runSimulation(options, signal);
   },
+  createCertificates: async (options) => {
+    const { createCertificates } = await import("./certificates.ts");
+    return await createCertificates(options);
+  },
 });

@@ -17,6 +17,7 @@ import type { Clock } from "../ports/clock.ts";
 import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createControlPlane } from "./create-control-plane.ts";
+import { createSecurity } from "./create-security.ts";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
 export async function runController(config: ControllerConfig, signal: AbortSignal): Promise<void> {
@@ -25,6 +26,9 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   const closers: (() => void | Promise<void>)[] = [];
   try {
     const initialTopology = readInitialTopology(config);
+    // Before anything is opened, so that a mistake in a certificate or a token file changes nothing.
+    const security = await createSecurity(config.security, clock, log.child({ component: "api" }));
+    closers.push(() => security.close());
     const store = openStore(config, clock);
     closers.push(() => store.close());
     const ec2 =
@@ -70,14 +74,18 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       addressing: plane.addressing,
       routes: plane.routes,
       log: log.child({ component: "api" }),
+      authentication: security.authentication,
       limits: { maxInFlight: config.maxInFlight },
     });
     closers.push(() => server.close());
-    // First the address, then the work: a second controller on this machine ends here, before it has written anything.
-    const address = await listen(server, config.listen);
+    // First the addresses, then the work: a second controller on this machine ends here, before it has written anything.
+    const addresses: string[] = [];
+    for (const each of config.listen) {
+      addresses.push(await listen(server, each, security.tls));
+    }
     plane.start();
     log.info(
-      { address, cloud: config.cloud, vpcId: ec2?.vpcId, dryRun: config.dryRun },
+      { address: addresses.join(", "), cloud: config.cloud, vpcId: ec2?.vpcId, dryRun: config.dryRun },
       "the controller serves",
     );
     await aborted(signal);

@@ -16,6 +16,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import type { RouteSpecKeeper } from "../services/route-spec-keeper.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { createSecurity, type Security } from "./create-security.ts";
 import { createVpcRouter, type VpcRouter } from "./create-vpc-router.ts";
 
 /** Runs `romana vpc-router` until `signal` is aborted; then ends what it took on and closes the store. The routes stay. */
@@ -25,6 +26,9 @@ export async function runVpcRouter(config: RouterConfig, signal: AbortSignal): P
   const closers: (() => void | Promise<void>)[] = [];
   const { routeSpec: file, allowEmpty } = config;
   try {
+    // Before anything is opened, so that a mistake in a certificate or a token file changes nothing.
+    const security = await createSecurity(config.security, clock, log.child({ component: "api" }));
+    closers.push(() => security.close());
     const store = openStore(config, clock);
     closers.push(() => store.close());
     const ec2 = await createEc2Cloud(
@@ -66,10 +70,16 @@ export async function runVpcRouter(config: RouterConfig, signal: AbortSignal): P
       closers.push(() => follower.stop());
       follower.start();
     }
-    const address = config.listen && (await serve(config, config.listen, router, log, closers));
+    const addresses = await serve(config, router, security, log, closers);
     router.start();
     log.info(
-      { address, file, vpcId: ec2.vpcId, dryRun: config.dryRun, health: config.probe.kind },
+      {
+        address: addresses.join(", "),
+        file,
+        vpcId: ec2.vpcId,
+        dryRun: config.dryRun,
+        health: config.probe.kind,
+      },
       "the router runs",
     );
     await aborted(signal);
@@ -117,21 +127,30 @@ function followFile(
   });
 }
 
+/** Answers where it serves: nowhere, when nothing was asked for. */
 async function serve(
   config: RouterConfig,
-  address: NonNullable<RouterConfig["listen"]>,
   { routeSpec, routes }: VpcRouter,
+  { authentication, tls }: Security,
   log: Logger,
   closers: (() => void | Promise<void>)[],
-): Promise<string> {
+): Promise<readonly string[]> {
+  if (config.listen.length === 0) {
+    return [];
+  }
   const server = createServer({
     routeSpec,
     routes,
+    authentication,
     log: log.child({ component: "api" }),
     limits: { maxInFlight: config.maxInFlight, maxBodyBytes: MAX_ROUTE_SPEC_BYTES },
   });
   closers.push(() => server.close());
-  return await listen(server, address);
+  const addresses: string[] = [];
+  for (const each of config.listen) {
+    addresses.push(await listen(server, each, tls));
+  }
+  return addresses;
 }
 
 function openStore({ store }: RouterConfig, clock: Clock): Store {

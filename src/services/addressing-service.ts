@@ -12,7 +12,7 @@ import {
   type NewHost,
 } from "../core/ipam/hosts.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
-import { planRelease } from "../core/ipam/release.ts";
+import { findHolder, planRelease } from "../core/ipam/release.ts";
 import type { KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
@@ -217,6 +217,11 @@ export class AddressingService {
       (state) => ({ changes: planRelease(state, nameOrIp).changes, result: undefined }),
       signal,
     );
+  }
+
+  /** The host that holds the address of a name or, if no name matches, an IP: what `release` would release. */
+  holderOf(nameOrIp: string): string | undefined {
+    return findHolder(this.#current.state, nameOrIp);
   }
 
   /** Every address in use. */

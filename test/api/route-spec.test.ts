@@ -2,10 +2,12 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { Authentication } from "../../src/api/authentication.ts";
 import { createServer } from "../../src/api/server.ts";
 import { readRouteSpec } from "../../src/config/route-spec.ts";
 import { RouteSpecKeeper } from "../../src/services/route-spec-keeper.ts";
 import { FakeRoutes } from "./fake-routes.ts";
+import { as, knownTokens } from "./known-tokens.ts";
 import { MemoryLogger } from "./support.ts";
 
 const never = new AbortController().signal;
@@ -16,7 +18,7 @@ afterEach(async () => {
   await Promise.all(closers.splice(0).map((close) => close()));
 });
 
-async function server(file?: string) {
+async function server(file?: string, callers: Partial<Authentication> = {}) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const routeSpec = await RouteSpecKeeper.open(
@@ -31,7 +33,8 @@ async function server(file?: string) {
     never,
   );
   const routes = new FakeRoutes();
-  const app = createServer({ routeSpec, routes, log });
+  const authentication = { tokens: [], requireAuth: false, clock, ...callers };
+  const app = createServer({ routeSpec, routes, log, authentication });
   closers.push(() => app.close());
   const post = (payload: string, type = "application/json") =>
     app.inject({ method: "POST", url: "/route_spec", payload, headers: { "content-type": type } });
@@ -165,4 +168,23 @@ describe("GET", () => {
       expect((await app.inject(url)).statusCode).toBe(404);
     }
   });
+});
+
+it("lets admins post a list, readers and admins read it, and nobody else anything, where callers have to say who they are", async () => {
+  const { app } = await server(undefined, { tokens: [knownTokens], requireAuth: true });
+  const ask = async (method: "GET" | "POST", url: string, role?: "admin" | "reader" | "agent:node-1") => {
+    const headers = { "content-type": "application/json", ...(role === undefined ? {} : as(role)) };
+    const payload = method === "POST" ? { payload: JSON.stringify(document) } : {};
+    return (await app.inject({ method, url, headers, ...payload })).statusCode;
+  };
+
+  expect([await ask("POST", "/route_spec"), await ask("GET", "/route_spec"), await ask("GET", "/")]).toEqual([
+    401, 401, 401,
+  ]);
+  expect([
+    await ask("POST", "/route_spec", "reader"),
+    await ask("POST", "/route_spec", "agent:node-1"),
+  ]).toEqual([403, 403]);
+  expect(await ask("POST", "/route_spec", "admin")).toBe(200);
+  expect([await ask("GET", "/route_spec", "reader"), await ask("GET", "/", "reader")]).toEqual([200, 200]);
 });

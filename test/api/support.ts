@@ -1,5 +1,6 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SystemClock } from "../../src/adapters/system/system-clock.ts";
+import type { Authentication } from "../../src/api/authentication.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Logger } from "../../src/ports/logger.ts";
@@ -30,19 +31,31 @@ export class MemoryLogger implements Logger {
 const never = new AbortController().signal;
 
 /** A server on an empty memory store, with its parts at hand. */
-export async function emptyServer(limits: Partial<ServerLimits> = {}) {
+export async function emptyServer(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
   const clock = new SystemClock();
   const log = new MemoryLogger();
   const store = new MemoryStore({ clock });
   const addressing = await AddressingService.open({ store, clock, log, prefix: "/romana" }, never);
   const routes = new FakeRoutes();
-  const app = createServer({ addressing, routes, log, limits });
+  const app = createServer({
+    addressing,
+    routes,
+    log,
+    limits,
+    authentication: { tokens: [], requireAuth: false, clock, ...authentication },
+  });
   return { app, addressing, routes, log };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
-export async function serverWithOneHost(limits: Partial<ServerLimits> = {}) {
-  const parts = await emptyServer(limits);
+export async function serverWithOneHost(
+  limits: Partial<ServerLimits> = {},
+  authentication: Partial<Authentication> = {},
+) {
+  const parts = await emptyServer(limits, authentication);
   const document = {
     networks: [{ name: "prod", cidr: "10.0.0.0/24", block_mask: 30 }],
     topologies: [{ networks: ["prod"], map: [{ name: "all", groups: [] }] }],

@@ -17,6 +17,7 @@ const program = createProgram({
   runController: () => Promise.reject(new Error("not run here")),
   runVpcRouter: () => Promise.resolve(),
   runSimulation: () => Promise.reject(new Error("not run here")),
+  createCertificates: () => Promise.reject(new Error("not run here")),
 });
 
 function commandsOf(command: Command): readonly Command[] {

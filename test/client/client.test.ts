@@ -160,12 +160,25 @@ it.for([
   ["controller:80/", "http://controller:80"],
   ["http://controller:80", "http://controller:80"],
   ["http://[::1]:9601", "http://[::1]:9601"],
+  ["https://controller", "https://controller:9600"],
+  ["https://controller:443", "https://controller:443"],
+  ["https://[::1]:9601/", "https://[::1]:9601"],
   ["unix:/run/romana.sock", "unix:/run/romana.sock"],
   ["unix:///run/romana.sock", "unix:/run/romana.sock"],
 ] as const)("reads the endpoint %s", ([text, expected]) => {
   expect(formatEndpoint(parseEndpoint(text, 9600))).toBe(expected);
 });
 
-it.for(["", "ftp://x", "https://x", "http://x/path", "http://", "a b"])("refuses the endpoint %j", (text) => {
-  expect(() => parseEndpoint(text, 9600)).toThrow(expect.objectContaining({ code: "SERVER_URL_INVALID" }));
+it.for(["", "ftp://x", "https://", "https://u:pw@x", "http://x/path", "http://", "a b"])(
+  "refuses the endpoint %j",
+  (text) => {
+    expect(() => parseEndpoint(text, 9600)).toThrow(expect.objectContaining({ code: "SERVER_URL_INVALID" }));
+  },
+);
+
+it("does not repeat a password that somebody wrote into the address", () => {
+  const parse = () => parseEndpoint("https://admin:hunter2@controller", 9600);
+
+  expect(parse).toThrow(expect.objectContaining({ code: "SERVER_URL_INVALID" }));
+  expect(parse).not.toThrow(/hunter2/);
 });

@@ -48,7 +48,7 @@ describe("loadControllerConfig", () => {
   it("has a default for everything", () => {
     expect(load()).toEqual({
       store: { kind: "sqlite", file: "/var/lib/romana/romana.db" },
-      listen: { kind: "tcp", host: "127.0.0.1", port: 9600 },
+      listen: [{ kind: "tcp", host: "127.0.0.1", port: 9600, tls: false }],
       maxInFlight: 128,
       topology: undefined,
       serviceRange: undefined,
@@ -79,6 +79,7 @@ describe("loadControllerConfig", () => {
         holdDownMaxMs: 300_000,
       },
       ec2: { burst: 50, ratePerSecond: 5, failoverReserve: 20, concurrency: 8, timeoutMs: 10_000 },
+      security: { tls: undefined, tokenFile: undefined, requireAuth: false },
     });
   });
 
@@ -142,7 +143,12 @@ describe("loadControllerConfig", () => {
   it("reads every option the same from a flag, a variable and a file", () => {
     const texts = {
       store: "memory",
-      listen: "unix:/run/romana.sock",
+      listen: "unix:/run/romana.sock,10.0.0.1:9601",
+      "tls-cert": "server.crt",
+      "tls-key": "server.key",
+      "tls-client-ca": "ca.crt",
+      "token-file": "tokens.csv",
+      "require-auth": "true",
       "max-in-flight": "64",
       topology: "builtin:kubeadm",
       "service-range": "10.96.0.0/12",
@@ -198,7 +204,10 @@ describe("loadControllerConfig", () => {
     );
     expect(fromFlags).toEqual({
       store: { kind: "memory" },
-      listen: { kind: "unix", path: "/run/romana.sock" },
+      listen: [
+        { kind: "unix", path: "/run/romana.sock" },
+        { kind: "tcp", host: "10.0.0.1", port: 9601, tls: true },
+      ],
       maxInFlight: 64,
       topology: { kind: "builtin", name: "kubeadm" },
       serviceRange: "10.96.0.0/12",
@@ -232,6 +241,11 @@ describe("loadControllerConfig", () => {
         holdDownMaxMs: 360_000,
       },
       ec2: { burst: 100, ratePerSecond: 2.5, failoverReserve: 30, concurrency: 4, timeoutMs: 5000 },
+      security: {
+        tls: { cert: "server.crt", key: "server.key", clientCa: "ca.crt" },
+        tokenFile: "tokens.csv",
+        requireAuth: true,
+      },
     });
     expect(fromVariables).toEqual(fromFlags);
     expect(fromFile).toEqual(fromFlags);
@@ -282,7 +296,7 @@ describe("loadControllerConfig", () => {
 
     expect(
       problems({
-        flags: { listen: "0.0.0.0:9600", logLevel: "loud", probeTimeout: "300ms" },
+        flags: { listen: "http://0.0.0.0:9600", logLevel: "loud", probeTimeout: "300ms" },
         environment: { ROMANA_INTERVAL: "30", ROMANA_IGNORE_ROUTES: "10.0.0.1/8" },
         file,
       }),
@@ -291,8 +305,8 @@ describe("loadControllerConfig", () => {
       "romana.yaml:6: ec2: expected one value, or a list of values",
       'romana.yaml: unknown option "frobnicate"',
       'romana.yaml: unknown option "probe-intervall"; did you mean "probe-interval"?',
-      '--listen: "0.0.0.0:9600" would open the API to the network, and TLS and authentication are a later part: ' +
-        "in this version it listens on loopback (127.0.0.1:9600) or on a socket (unix:PATH)",
+      '--listen: "http://0.0.0.0:9600" would open the API to the network without TLS, which is not done: ' +
+        "write https://0.0.0.0:9600 (with --tls-cert and --tls-key), or listen on loopback",
       'ROMANA_INTERVAL: not a duration: "30" (expected a whole number with its unit, such as 200ms, 30s, 5m or 1h; write 30s or 30ms)',
       '--log-level: expected one of error, warn, info, debug, not "loud"',
       'ROMANA_IGNORE_ROUTES: not an IPv4 network: "10.0.0.1/8" (write it as 10.0.0.0/8)',
@@ -384,13 +398,46 @@ describe("loadControllerConfig", () => {
   });
 
   it.for([
-    ["127.0.0.1:0", { kind: "tcp", host: "127.0.0.1", port: 0 }],
-    ["127.0.0.53:80", { kind: "tcp", host: "127.0.0.53", port: 80 }],
-    ["localhost:9600", { kind: "tcp", host: "127.0.0.1", port: 9600 }],
-    ["[::1]:9600", { kind: "tcp", host: "::1", port: 9600 }],
-    ["unix:run/api.sock", { kind: "unix", path: "run/api.sock" }],
+    ["127.0.0.1:0", [{ kind: "tcp", host: "127.0.0.1", port: 0, tls: false }]],
+    ["127.0.0.53:80", [{ kind: "tcp", host: "127.0.0.53", port: 80, tls: false }]],
+    ["localhost:9600", [{ kind: "tcp", host: "127.0.0.1", port: 9600, tls: false }]],
+    ["http://[::1]:9600", [{ kind: "tcp", host: "::1", port: 9600, tls: false }]],
+    ["https://127.0.0.1:9600", [{ kind: "tcp", host: "127.0.0.1", port: 9600, tls: true }]],
+    ["0.0.0.0:9600", [{ kind: "tcp", host: "0.0.0.0", port: 9600, tls: true }]],
+    ["https://[2001:db8::1]:9600", [{ kind: "tcp", host: "2001:db8::1", port: 9600, tls: true }]],
+    ["[::]:9600", [{ kind: "tcp", host: "::", port: 9600, tls: true }]],
+    ["unix:run/api.sock", [{ kind: "unix", path: "run/api.sock" }]],
+    [
+      "127.0.0.1:9600, 10.0.0.1:9600",
+      [
+        { kind: "tcp", host: "127.0.0.1", port: 9600, tls: false },
+        { kind: "tcp", host: "10.0.0.1", port: 9600, tls: true },
+      ],
+    ],
   ] as const)("listens on %s", ([text, address]) => {
-    expect(load({ flags: { listen: text } }).listen).toEqual(address);
+    const flags = { listen: text, tlsCert: "c", tlsKey: "k", tokenFile: "t" };
+
+    expect(load({ flags }).listen).toEqual(address);
+  });
+
+  it.for([
+    [
+      { listen: "0.0.0.0:9600" },
+      'listen (0.0.0.0:9600) is served with TLS, which wants tls-cert and tls-key: "romana certs init" makes them for a trial; ' +
+        "or listen on loopback (127.0.0.1:9600) or on a socket (unix:PATH)",
+    ],
+    [
+      { listen: "0.0.0.0:9600", tlsCert: "c", tlsKey: "k" },
+      "listen (0.0.0.0:9600) would let nobody in: give tls-client-ca, token-file or both",
+    ],
+    [{ tlsCert: "c" }, "tls-cert and tls-key belong together: give both or none"],
+    [{ tlsClientCa: "c" }, "tls-client-ca has no effect without tls-cert and tls-key: give them too"],
+    [
+      { requireAuth: true },
+      "require-auth would let nobody in: give token-file, or listen on https:// with tls-client-ca",
+    ],
+  ] as const)("refuses TLS and authentication that cannot be: %j", ([flags, problem]) => {
+    expect(problems({ flags })).toEqual([problem]);
   });
 
   it.for([

@@ -1,5 +1,5 @@
 import { constants, type BigIntStats } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
@@ -118,35 +118,45 @@ interface Look {
 async function look(path: string, maxBytes: number, known: string | undefined): Promise<Look> {
   try {
     // Without O_NONBLOCK a pipe would hold up the look until somebody writes to it.
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await file.stat({ bigint: true });
-    const mark = markOf(stats);
-    if (!stats.isFile()) {
-      throw unreadable(path, "it is no plain file");
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return await lookInto(file, path, maxBytes, known);
+    } finally {
+      await file.close();
     }
-    if (mark === known) {
-      return { mark };
-    }
-    const buffer = Buffer.alloc(maxBytes + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-      read = (await file.read(buffer, length, buffer.length - length, length)).bytesRead;
-    }
-    if (length > maxBytes) {
-      throw unreadable(path, `it has more than ${maxBytes} bytes`);
-    }
-    return { mark, text: new TextDecoder("utf-8", { fatal: true }).decode(buffer.subarray(0, length)) };
   } catch (error) {
     if (error instanceof NetworkError) {
       throw error;
     }
     const { code, message } = error as NodeJS.ErrnoException;
-    throw unreadable(
-      path,
-      code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "it is no UTF-8" : (code ?? message),
-      error,
-    );
+    const reason = code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "it is no UTF-8" : (code ?? message);
+    throw unreadable(path, reason, error);
   }
+}
+
+async function lookInto(
+  file: FileHandle,
+  path: string,
+  maxBytes: number,
+  known: string | undefined,
+): Promise<Look> {
+  const stats = await file.stat({ bigint: true });
+  const mark = markOf(stats);
+  if (!stats.isFile()) {
+    throw unreadable(path, "it is no plain file");
+  }
+  if (mark === known) {
+    return { mark };
+  }
+  const buffer = Buffer.alloc(maxBytes + 1);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+    read = (await file.read(buffer, length, buffer.length - length, length)).bytesRead;
+  }
+  if (length > maxBytes) {
+    throw unreadable(path, `it has more than ${maxBytes} bytes`);
+  }
+  return { mark, text: new TextDecoder("utf-8", { fatal: true }).decode(buffer.subarray(0, length)) };
 }
 
 function markOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {

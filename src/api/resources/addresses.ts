@@ -14,7 +14,16 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
 ) => {
   app.post(
     "/address",
-    { schema: { body: addressBody }, config: { original: true, resourceType: "address" } },
+    {
+      schema: { body: addressBody },
+      config: {
+        original: true,
+        resourceType: "address",
+        access: "agent",
+        // Without a name of a host the request is refused as it always was.
+        concernsHost: ({ body }) => hostIn(body),
+      },
+    },
     async (request, reply) => {
       const { name, host, tenant, segment, address } = request.body;
       if (!name) {
@@ -44,7 +53,15 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
 
   app.delete(
     "/address",
-    { schema: { querystring: addressQuery }, config: { original: true, resourceType: "address" } },
+    {
+      schema: { querystring: addressQuery },
+      config: {
+        original: true,
+        resourceType: "address",
+        access: "agent",
+        concernsHost: ({ query }) => addressing.holderOf(nameIn(query)),
+      },
+    },
     (request, reply) => {
       const { addressName } = request.query;
       if (addressName === "") {
@@ -74,6 +91,15 @@ export const addressesResource: FastifyPluginCallbackZod<{ addressing: Addressin
 
   done();
 };
+
+/** The host that a body names, if it does. */
+function hostIn(body: unknown): string | undefined {
+  return (body as { readonly host?: string | null }).host || undefined;
+}
+
+function nameIn(query: unknown): string {
+  return (query as { readonly addressName: string }).addressName;
+}
 
 /** In the order of the addresses, so that a restart does not change the answer. */
 function byAddress<T extends { readonly address: Ipv4 }>(list: readonly T[]): readonly T[] {

@@ -65,6 +65,12 @@ function movesOf(state: IpamState, host: HostState, { block }: Allocation): read
   return [{ kind: "put-host", host: record }, ...adoptUnplaced(draft, record.name)];
 }
 
+/** The host whose block holds the address of a name or, if no name matches, an IP; `undefined` when no address has either. */
+export function findHolder(state: IpamState, nameOrIp: string): string | undefined {
+  const allocation = state.names.get(nameOrIp) ?? findByIp(state, nameOrIp);
+  return allocation?.block.holding?.host.record.name;
+}
+
 function findByIp(state: IpamState, text: string): Allocation | undefined {
   const address = readIpv4(text);
   const network = address === undefined ? undefined : networkAt(state, address);

@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import { TLSSocket } from "node:tls";
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+
+import { decideAccess, type Caller } from "../core/access/access.ts";
+import { NetworkError } from "../core/errors.ts";
+import type { TokenAuthenticator } from "../ports/authenticator.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Logger } from "../ports/logger.ts";
+import { accessOf, denied, nobody } from "./access.ts";
+import { peerCaller } from "./client-certificate.ts";
+import { FailedAttempts } from "./failed-attempts.ts";
+
+/** How callers are known. */
+export interface Authentication {
+  /** Asked in this order for the caller of a bearer token. */
+  readonly tokens: readonly TokenAuthenticator[];
+  /** Whether callers on loopback and on a unix socket have to be known too; else they are `admin`. */
+  readonly requireAuth: boolean;
+  readonly clock: Clock;
+}
+
+/** The caller on loopback or on a unix socket of whom no more is asked. */
+const local: Caller = { user: "local", role: "admin", host: "" };
+
+/** Names in a Host header that are this machine for sure, beside addresses. */
+const LOCAL_HOST = /^(localhost|.*\.localhost|[\d.]+|\[[\da-f:.]+\])(:\d+)?$/i;
+
+/**
+ * Finds out who asks, and refuses whoever is not known (401) or may not (403), before a byte of the body is read. By a bearer token when there is one, else by the
+ * client certificate; over plain HTTP, which is served on loopback and on unix sockets alone, whoever says nothing is `admin`, unless `requireAuth`.
+ */
+export function authenticate(
+  app: FastifyInstance,
+  { tokens, requireAuth, clock }: Authentication,
+  log: Logger,
+): void {
+  const failures = new FailedAttempts();
+  app.decorateRequest("caller");
+
+  app.addHook("onRequest", async (request, reply) => {
+    request.caller = nobody;
+    const access = accessOf(request);
+    if (access === "open") {
+      return;
+    }
+    const caller = await identify(request, reply);
+    if (caller instanceof NetworkError) {
+      throw refuse(request, reply, caller);
+    }
+    request.caller = caller;
+    if (decideAccess(caller, access) === "denied") {
+      throw denied(caller, request);
+    }
+  });
+
+  async function identify(request: FastifyRequest, reply: FastifyReply): Promise<Caller | NetworkError> {
+    const token = bearerToken(request);
+    if (token === undefined || (isPlain(request) && tokens.length === 0 && !requireAuth)) {
+      return callerWithoutToken(request);
+    }
+    const stop = new AbortController();
+    reply.raw.once("close", () =>
+      stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away")),
+    );
+    return await callerOf(token, stop.signal);
+  }
+
+  /** The answer to somebody who is not known. */
+  function refuse(request: FastifyRequest, reply: FastifyReply, error: NetworkError): NetworkError {
+    const source = request.raw.socket.remoteAddress ?? "unix";
+    if (failures.isTooMany(source, clock.monotonic())) {
+      return new NetworkError(
+        "transient",
+        "AUTH_THROTTLED",
+        "too many requests from this address failed to say who asks: wait a second, and correct the credentials",
+      );
+    }
+    log.warn(
+      { source, method: request.method, route: request.routeOptions.url, code: error.code },
+      "a caller is not known",
+    );
+    reply.header(
+      "www-authenticate",
+      error.code === "TOKEN_UNKNOWN" ? `${CHALLENGE}, error="invalid_token"` : CHALLENGE,
+    );
+    return error;
+  }
+
+  async function callerOf(token: string, signal: AbortSignal): Promise<Caller | NetworkError> {
+    for (const authenticator of tokens) {
+      const caller = await authenticator.callerOf(token, signal);
+      if (caller !== undefined) {
+        return caller;
+      }
+    }
+    return new NetworkError(
+      "invalid",
+      "TOKEN_UNKNOWN",
+      "the token of this request is not known here: use one that stands in the controller's token file",
+    );
+  }
+
+  function callerWithoutToken(request: FastifyRequest): Caller | NetworkError {
+    const { socket, headers } = request.raw;
+    if (socket instanceof TLSSocket) {
+      return peerCaller(socket, clock.now());
+    }
+    if (requireAuth) {
+      return new NetworkError("invalid", "AUTH_REQUIRED", WHO);
+    }
+    // A web page whose name was made to mean 127.0.0.1 comes here with its own name as the host.
+    return LOCAL_HOST.test(headers.host ?? "localhost") || socket.remoteAddress === undefined
+      ? local
+      : new NetworkError(
+          "invalid",
+          "AUTH_REQUIRED",
+          `callers on loopback are trusted when they ask for localhost or an address, and this request asks for "${headers.host ?? ""}": use 127.0.0.1, or send a token`,
+        );
+  }
+}
+
+const CHALLENGE = 'Bearer realm="romana"';
+
+const WHO =
+  "the request does not say who asks: send a token (Authorization: Bearer ...), or use a client certificate over TLS";
+
+/** The hash under which a token is looked up: the time that takes says nothing about a token that is known. */
+export function hashToken(token: string): string {
+  return createHash("sha256").update(token).digest("base64");
+}
+
+function isPlain(request: FastifyRequest): boolean {
+  return !(request.raw.socket instanceof TLSSocket);
+}
+
+/** The token of an Authorization header, "" for one of another scheme, `undefined` without the header. */
+function bearerToken({ headers }: FastifyRequest): string | undefined {
+  const { authorization } = headers;
+  return authorization === undefined ? undefined : (/^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "");
+}

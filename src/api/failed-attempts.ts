@@ -1,0 +1,25 @@
+import { TokenBucket } from "../core/cloud/token-bucket.ts";
+
+/** Failures that one source has at once, and how many come back each second. */
+const LIMIT = { capacity: 20, refillPerSecond: 1, reserve: 0 };
+/** Sources that are remembered; beyond it the one that was quiet for longest is forgotten. */
+const MAX_SOURCES = 10_000;
+
+/** Counts failed attempts to be known, by source, so that guessing and its log lines stay slow. What succeeds is never held up. */
+export class FailedAttempts {
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  /** Counts a failure; answers whether this source has had too many of late. `nowMs` is monotonic. */
+  isTooMany(source: string, nowMs: number): boolean {
+    const bucket = this.#buckets.get(source) ?? new TokenBucket(LIMIT);
+    this.#buckets.delete(source);
+    this.#buckets.set(source, bucket);
+    if (this.#buckets.size > MAX_SOURCES) {
+      for (const oldest of this.#buckets.keys()) {
+        this.#buckets.delete(oldest);
+        break;
+      }
+    }
+    return bucket.take(nowMs, true) > 0;
+  }
+}

@@ -1,0 +1,13 @@
+import type { Caller } from "../core/access/access.ts";
+
+/**
+ * Knows the callers of bearer tokens: a file of tokens, or a cluster that reviews them. A server asks its authenticators one after another
+ * until one knows the token.
+ */
+export interface TokenAuthenticator {
+  /**
+   * Whom the token stands for; `undefined` when this authenticator does not know it. Throws `NetworkError` `transient` when it cannot tell
+   * now. Never writes the token anywhere.
+   */
+  callerOf(token: string, signal: AbortSignal): Promise<Caller | undefined>;
+}
