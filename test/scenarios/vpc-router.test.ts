@@ -167,6 +167,17 @@ describe("the stand-alone router on a region", () => {
       expect(region.routes()).toEqual([`${B} 10.0.0.5`]);
     });
 
+    it("does not count as its own what EC2 does not let it take over", async () => {
+      stands(A, "10.0.1.5");
+      region.ec2.deny("ReplaceRoute");
+      const router = await settled({ [A]: ["10.0.0.5"], [B]: ["10.0.0.5"] }, { takeOver: true });
+      expect(alarms(router)).toContain(`write-failed ${region.tableA} ${A}`);
+      await router.routeSpec.take(JSON.stringify({ [B]: ["10.0.0.5"] }), never);
+      await region.clock.runFor(30_000);
+
+      expect(region.routes()).toEqual([`${A} 10.0.1.5`, `${B} 10.0.0.5`]);
+    });
+
     it("leaves --ignore-routes and whatever nobody listed alone", async () => {
       stands("192.168.0.0/16", "10.0.1.5");
       await settled({ [A]: ["10.0.0.5"], [B]: ["10.0.0.5"] }, { ignoreRoutes: "172.16.0.0/16" });

@@ -27,7 +27,7 @@ import { selectTables } from "./select-tables.ts";
  *     yes       the desired target         no         adopt
  *     yes       another target             yes        replace: one call, no gap
  *     yes       another candidate's        no         adopt and replace
- *     yes       any other target           no         skipped, foreign; never touched, but for a listed destination with takeOver: adopt and replace
+ *     yes       any other target           no         skipped, foreign; never touched, but for a listed destination with takeOver: replace
  *     yes       anything                   any        skipped, ignored, when inside --ignore-routes
  *     no        something                  yes        delete, after what takes over its traffic stands; one that is listed and has no gateway stays
  *     no        nothing                    yes        forget
