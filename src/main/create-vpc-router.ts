@@ -1,6 +1,6 @@
 import type { HealthMonitor } from "../controllers/health-monitor.ts";
 import { NetworkError } from "../core/errors.ts";
-import type { RoutePlan } from "../core/routing/route-plan.ts";
+import type { RouteOperation, RoutePlan } from "../core/routing/route-plan.ts";
 import { addressesOf, demandOf, type RouteSpec } from "../core/routing/route-spec.ts";
 import type { PlanView } from "../core/views/route-views.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -48,13 +48,13 @@ export async function createVpcRouter(parts: VpcRouterParts, signal: AbortSignal
     { store, clock, log: log.child({ component: "route-spec" }), prefix: STORE_PREFIX, file, read },
     signal,
   );
-  const alarms = new AlarmLog(log.child({ component: "routes" }));
+  const planLog = new PlanLog(log.child({ component: "routes" }), config.dryRun);
   const engine = await createRouteEngine(
     {
       ...parts,
       view: () => demandOf(required(routeSpec.current()), config.takeOver),
       onFacts: () => Promise.resolve(),
-      onPlan: (plan) => alarms.note(plan),
+      onPlan: (plan) => planLog.note(plan),
       facts: {
         version: parts.version,
         cloudName: parts.cloudName,
@@ -131,30 +131,52 @@ function required(spec: RouteSpec | undefined): RouteSpec {
   return spec;
 }
 
-/** Says each alarm of the plans once, and once when it is over: the router need not serve anything that could show them. */
-class AlarmLog {
+/**
+ * Says each alarm of the plans once, and once when it is over: the router need not serve anything that could show them. Under dry-run each operation that would be
+ * carried out, too.
+ */
+class PlanLog {
   readonly #log: Logger;
-  #known: ReadonlyMap<string, string> = new Map();
+  readonly #dryRun: boolean;
+  #alarms: ReadonlyMap<string, string> = new Map();
+  #operations: ReadonlySet<string> = new Set();
 
-  constructor(log: Logger) {
+  constructor(log: Logger, dryRun: boolean) {
     this.#log = log;
+    this.#dryRun = dryRun;
   }
 
-  note({ alarms }: RoutePlan): void {
+  note({ alarms, operations }: RoutePlan): void {
     const now = new Map(alarms.map(({ kind, subject, message }) => [`${kind} ${subject}`, message]));
     for (const { kind, subject, message } of alarms) {
-      if (this.#known.get(`${kind} ${subject}`) !== message) {
+      if (this.#alarms.get(`${kind} ${subject}`) !== message) {
         this.#log.warn({ alarm: kind, subject, problem: message }, "an alarm");
       }
     }
-    for (const key of this.#known.keys()) {
+    for (const key of this.#alarms.keys()) {
       if (!now.has(key)) {
-        this.#log.info(
-          { alarm: key.split(" ", 1)[0], subject: key.slice(key.indexOf(" ") + 1) },
-          "an alarm is over",
-        );
+        const [kind, ...subject] = key.split(" ");
+        this.#log.info({ alarm: kind, subject: subject.join(" ") }, "an alarm is over");
       }
     }
-    this.#known = now;
+    this.#alarms = now;
+    if (this.#dryRun) {
+      this.#sayOperations(operations);
+    }
+  }
+
+  #sayOperations(operations: readonly RouteOperation[]): void {
+    const now = new Set<string>();
+    for (const operation of operations) {
+      const { kind, routeTableId, destination, reason } = operation;
+      const target = operation.kind === "delete" ? {} : { eniId: operation.target, host: operation.host };
+      const fields = { operation: kind, routeTableId, cidr: destination, ...target, reason };
+      const key = JSON.stringify(fields);
+      now.add(key);
+      if (!this.#operations.has(key)) {
+        this.#log.info(fields, "a route would be written, but for --dry-run");
+      }
+    }
+    this.#operations = now;
   }
 }

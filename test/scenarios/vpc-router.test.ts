@@ -110,8 +110,13 @@ describe("the stand-alone router on a region", () => {
       expect(new Set(region.routes().map((text) => text.split(" ")[1])).size).toBe(3);
     });
 
-    it("writes nothing under --dry-run, and says what it would write", async () => {
+    it("writes nothing under --dry-run, and says what it would write, in the log once", async () => {
       const router = await settled({ [A]: ["10.0.0.5"] }, { dryRun: true });
+      await region.clock.runFor(120_000);
+      const said = region.log.lines.filter(({ message }) => message.startsWith("a route would be written"));
+      expect(said.map(({ fields }) => fields)).toMatchObject([
+        { operation: "create", routeTableId: region.tableA, cidr: A, host: "10.0.0.5" },
+      ]);
 
       expect(region.writes()).toEqual({});
       expect((await region.clock.runUntilSettled(router.routes.plan(never))).operations).toMatchObject([

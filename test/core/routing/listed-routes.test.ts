@@ -176,7 +176,7 @@ describe("two listed hosts on one interface", () => {
 describe("for every list", () => {
   const hosts = ["g1", "g2", "g3", "gone"] as const;
   const cidrs = [A, B, "10.0.0.0/8", "0.0.0.0/0", "10.1.4.0/24", "192.168.0.0/16"] as const;
-  const route = fc.tuple(
+  const standing = fc.tuple(
     fc.constantFrom(...cidrs),
     fc.constantFrom("eni-g1", "eni-g2", "eni-g3", "nat-1", "eni-old"),
   );
@@ -187,8 +187,8 @@ describe("for every list", () => {
         fc.uniqueArray(fc.constantFrom(...hosts), { maxLength: 4 }),
       ),
       tables: fc.tuple(
-        fc.uniqueArray(route, { selector: ([cidr]) => cidr }),
-        fc.uniqueArray(route, { selector: ([cidr]) => cidr }),
+        fc.uniqueArray(standing, { selector: ([cidr]) => cidr }),
+        fc.uniqueArray(standing, { selector: ([cidr]) => cidr }),
       ),
       owned: fc.subarray([...cidrs]),
       down: fc.subarray(["g1", "g2", "g3"]),
@@ -219,7 +219,10 @@ describe("for every list", () => {
           const plan = planRoutes(input);
           const gone = plan.operations.filter(({ kind }) => kind === "delete");
           const ours = new Map(
-            [...input.owned, ...plan.adopt].map((each) => [`${each.routeTableId} ${each.destination}`, each]),
+            [...input.owned, ...plan.adopt].map((record) => [
+              `${record.routeTableId} ${record.destination}`,
+              record,
+            ]),
           );
           for (const { routeTableId, destination } of [...gone, ...plan.forget]) {
             ours.delete(`${routeTableId} ${destination}`);
