@@ -9,6 +9,7 @@ venv=$cache/venv-moto-$version
 
 missing=
 command -v nft >/dev/null 2>&1 || missing="$missing nftables"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
 if [ -n "$missing" ]; then

@@ -24,8 +24,8 @@ export interface Authentication {
 /** The caller on loopback or on a unix socket of whom no more is asked. */
 const local: Caller = { user: "local", role: "admin", host: "" };
 
-/** Names in a Host header that are this machine for sure, beside addresses. */
-const LOCAL_HOST = /^(localhost|.*\.localhost|[\d.]+|\[[\da-f:.]+\])(:\d+)?$/i;
+/** Hosts that nobody in the internet can own: addresses, names without a dot, and those below `localhost`. */
+const LOCAL_HOST = /^([\w-]+|.*\.localhost|[\d.]+|\[[\da-f:.]+\])(:\d+)?$/i;
 
 /**
  * Finds out who asks, and refuses whoever is not known (401) or may not (403), before a byte of the body is read. By a bearer token when there is one, else by the
@@ -116,7 +116,7 @@ export function authenticate(
       : new NetworkError(
           "invalid",
           "AUTH_REQUIRED",
-          `callers on loopback are trusted when they ask for localhost or an address, and this request asks for "${headers.host ?? ""}": use 127.0.0.1, or send a token`,
+          `callers on loopback are trusted when they ask for an address or a name without a dot, and this request asks for "${headers.host ?? ""}": use 127.0.0.1, or send a token`,
         );
   }
 }

@@ -1,12 +1,18 @@
 import { lstat, unlink } from "node:fs/promises";
-import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerOptions as HttpOptions,
+  type ServerResponse,
+} from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
-import { connect, type ListenOptions } from "node:net";
+import { connect, type ListenOptions, type Socket } from "node:net";
 
 import type { FastifyInstance } from "fastify";
 
 import { NetworkError } from "../core/errors.ts";
-import { Connections, markStream } from "./connections.ts";
+import { Connections, markStream } from "./open-connections.ts";
 import type { ServerTls } from "./tls.ts";
 
 /**
@@ -31,15 +37,29 @@ interface Listener {
 
 const socketMode = 0o600;
 
-const listenersOf = new WeakMap<FastifyInstance, Set<Listener>>();
+/** How the connections of a server are treated, whichever address they come in by. */
+export interface ConnectionOptions {
+  /** Time to receive a whole request: Node ends a connection that dribbles. */
+  readonly receiveTimeoutMs: number;
+  /** Answers what is no HTTP request and ends the connection; absent: as Node does. */
+  readonly refuse?: (error: NodeJS.ErrnoException, socket: Socket) => void;
+}
+
+/** What a server listens with, and the addresses that it has open. */
+interface Listening {
+  readonly options: ConnectionOptions;
+  readonly listeners: Set<Listener>;
+}
+
+const listeningOf = new WeakMap<FastifyInstance, Listening>();
 
 /**
  * Prepares a server to listen on several addresses: when it closes, they take no more connections, the idle ones end, and it waits for the answers that are
  * still owed.
  */
-export function prepareListening(app: FastifyInstance): void {
+export function prepareListening(app: FastifyInstance, options: ConnectionOptions): void {
   const listeners = new Set<Listener>();
-  listenersOf.set(app, listeners);
+  listeningOf.set(app, { options, listeners });
   app.addHook("onRequest", (request, reply, done) => {
     if (request.routeOptions.config.stream === true) {
       markStream(reply.raw);
@@ -60,7 +80,15 @@ export function prepareListening(app: FastifyInstance): void {
 export async function listen(app: FastifyInstance, address: ListenAddress, tls?: ServerTls): Promise<string> {
   const text = formatListenAddress(address);
   await app.ready();
-  const listener = isSecure(address) ? secureListener(app, text, tls) : plainListener(app);
+  const listening = listeningOf.get(app);
+  if (listening === undefined) {
+    throw new TypeError("this server was not prepared to listen");
+  }
+  const http = httpOptions(listening.options);
+  const listener = isSecure(address) ? secureListener(app, http, text, tls) : plainListener(app, http);
+  if (listening.options.refuse !== undefined) {
+    listener.server.on("clientError", listening.options.refuse);
+  }
   try {
     if (address.kind === "tcp") {
       await open(listener.server, { host: address.host, port: address.port });
@@ -71,30 +99,55 @@ export async function listen(app: FastifyInstance, address: ListenAddress, tls?:
   } catch (error) {
     throw failure(text, error);
   }
-  listenersOf.get(app)?.add(listener);
+  listening.listeners.add(listener);
   const bound = listener.server.address();
   const port = typeof bound === "object" && bound !== null ? bound.port : 0;
   return address.kind === "tcp" ? formatListenAddress({ ...address, port }) : text;
+}
+
+/** Cuts every stream that the server sends: whoever it is for may have lost the right to it, and asks again. */
+export function endStreams(app: FastifyInstance): void {
+  listeningOf.get(app)?.listeners.forEach(({ connections }) => connections.endStreams());
 }
 
 function isSecure(address: ListenAddress): boolean {
   return address.kind === "tcp" && address.tls === true;
 }
 
-/** Time to receive a whole request: Node ends a connection that dribbles. */
-const requestTimeout = 30_000;
 /** A connection on which nothing is asked is kept this long; longer than load balancers do, so that it is they who close. */
 const keepAliveTimeout = 72_000;
 const handshakeTimeout = 10_000;
 
-function plainListener(app: FastifyInstance): Listener {
-  const server = createHttpServer({ requestTimeout, keepAliveTimeout }, (request, response) =>
-    app.routing(request, response),
-  );
-  return { server, connections: new Connections(server, "connection") };
+function httpOptions({ receiveTimeoutMs }: ConnectionOptions): HttpOptions {
+  return {
+    requestTimeout: receiveTimeoutMs,
+    // Node swaps the two when that of the headers, 60 s, is the longer one.
+    headersTimeout: receiveTimeoutMs,
+    connectionsCheckingInterval: Math.min(30_000, receiveTimeoutMs),
+    keepAliveTimeout,
+  };
 }
 
-function secureListener(app: FastifyInstance, text: string, tls: ServerTls | undefined): Listener {
+function plainListener(app: FastifyInstance, http: HttpOptions): Listener {
+  const server = createHttpServer(http);
+  return serve(app, server, new Connections(server, "connection"));
+}
+
+function serve(app: FastifyInstance, server: HttpServer | HttpsServer, connections: Connections): Listener {
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    if (!connections.isRetired(request.socket)) {
+      app.routing(request, response);
+    }
+  });
+  return { server, connections };
+}
+
+function secureListener(
+  app: FastifyInstance,
+  http: HttpOptions,
+  text: string,
+  tls: ServerTls | undefined,
+): Listener {
   if (tls === undefined) {
     throw new NetworkError(
       "invalid",
@@ -103,31 +156,29 @@ function secureListener(app: FastifyInstance, text: string, tls: ServerTls | und
       { address: text },
     );
   }
-  const server = createHttpsServer(
-    {
-      ...tls.context,
-      requestTimeout,
-      keepAliveTimeout,
-      handshakeTimeout,
-      requestCert: tls.asksForCertificates,
-      // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
-      rejectUnauthorized: false,
-    },
-    (request, response) => app.routing(request, response),
-  );
+  const server = createHttpsServer({
+    ...http,
+    ...tls.context,
+    handshakeTimeout,
+    requestCert: tls.asksForCertificates,
+    // Whoever has no certificate may have a token; what a certificate that is not verified is worth is decided with the request.
+    rejectUnauthorized: false,
+  });
   const connections = new Connections(server, "secureConnection");
   const forget = tls.onChange(() => {
     server.setSecureContext(tls.context);
     connections.retire();
   });
   server.once("close", forget);
-  return { server, connections };
+  return serve(app, server, connections);
 }
 
 function closeListener({ server, connections }: Listener): Promise<void> {
   return new Promise((resolve) => {
+    // It ends the idle ones.
     server.close(() => resolve());
-    connections.retire();
+    connections.finish();
+    connections.endStreams();
   });
 }
 

@@ -119,7 +119,7 @@ export function createServer({
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
-  prepareListening(app);
+  prepareListening(app, { receiveTimeoutMs: 30_000 });
   authenticate(app, authentication, log);
   guardHosts(app, log);
   app.addHook("onRequest", redirectTrailingSlash);

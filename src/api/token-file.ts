@@ -8,6 +8,7 @@ import { WatchedFiles, type WatchedFilesOptions } from "./watched-files.ts";
 /** The callers of a token file, which is read again when it changes. A file that cannot be used is refused as a whole, and the last good one stays. */
 export class TokenFile implements TokenAuthenticator {
   readonly #files: WatchedFiles;
+  readonly #listeners = new Set<() => void>();
   #callers: ReadonlyMap<string, Caller> = new Map();
 
   private constructor(path: string, options: Omit<WatchedFilesOptions, "paths" | "use">) {
@@ -16,6 +17,7 @@ export class TokenFile implements TokenAuthenticator {
       paths: [path],
       use: ([text = ""]) => {
         this.#callers = readCallers(text, path);
+        this.#listeners.forEach((listener) => listener());
       },
     });
   }
@@ -29,6 +31,11 @@ export class TokenFile implements TokenAuthenticator {
 
   callerOf(token: string): Promise<Caller | undefined> {
     return Promise.resolve(this.#callers.get(hashToken(token)));
+  }
+
+  /** Calls `listener` after each change: requests ask again by themselves, streams do not. */
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Looks at the file now. */

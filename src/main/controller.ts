@@ -6,7 +6,7 @@ import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
 import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
-import { listen } from "../api/listen.ts";
+import { endStreams, listen } from "../api/listen.ts";
 import { createServer } from "../api/server.ts";
 import { readVersion } from "../cli/version.ts";
 import type { ControllerConfig } from "../config/load.ts";
@@ -78,6 +78,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       limits: { maxInFlight: config.maxInFlight },
     });
     closers.push(() => server.close());
+    security.onTokensChanged(() => endStreams(server));
     // First the addresses, then the work: a second controller on this machine ends here, before it has written anything.
     const addresses: string[] = [];
     for (const each of config.listen) {

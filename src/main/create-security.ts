@@ -11,6 +11,8 @@ import type { Logger } from "../ports/logger.ts";
 export interface Security {
   readonly tls: ServerTls | undefined;
   readonly authentication: Authentication;
+  /** Calls `listener` when callers may have lost their tokens. */
+  onTokensChanged(listener: () => void): void;
   /** Stops looking at the files. */
   close(): void;
 }
@@ -36,6 +38,7 @@ export async function createSecurity(
         requireAuth,
         clock,
       },
+      onTokensChanged: (listener) => tokens?.onChange(listener),
       close: () => {
         tls?.close();
         tokens?.close();

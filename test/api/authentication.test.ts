@@ -73,7 +73,7 @@ it("answers 503, not 401, when an authenticator cannot tell now", async () => {
   expect((await app.inject({ url: "/hosts", headers: as("reader") })).statusCode).toBe(503);
 });
 
-it.for(["127.0.0.1:9600", "localhost", "LOCALHOST:80", "[::1]:9600", "romana.localhost"])(
+it.for(["127.0.0.1:9600", "localhost", "LOCALHOST:80", "[::1]:9600", "romana.localhost", "romana:9600"])(
   "trusts a caller on loopback who asks for %s",
   async (host) => {
     const { app } = await serverWithOneHost();
@@ -82,17 +82,19 @@ it.for(["127.0.0.1:9600", "localhost", "LOCALHOST:80", "[::1]:9600", "romana.loc
   },
 );
 
-it.for(["attacker.example:9600", "127.0.0.1.attacker.example", "localhost.attacker.example"])(
-  "does not take a web page whose name was made to mean 127.0.0.1 for an admin: %s",
-  async (host) => {
-    const { app } = await serverWithOneHost({}, { tokens: [knownTokens] });
+it.for([
+  "attacker.example:9600",
+  "127.0.0.1.attacker.example",
+  "localhost.attacker.example",
+  "attacker.example.",
+])("does not take a web page whose name was made to mean 127.0.0.1 for an admin: %s", async (host) => {
+  const { app } = await serverWithOneHost({}, { tokens: [knownTokens] });
 
-    const page = await app.inject({ url: "/hosts", headers: { host } });
-    const known = await app.inject({ url: "/hosts", headers: { host, ...as("reader") } });
+  const page = await app.inject({ url: "/hosts", headers: { host } });
+  const known = await app.inject({ url: "/hosts", headers: { host, ...as("reader") } });
 
-    expect([page.statusCode, known.statusCode]).toEqual([401, 200]);
-  },
-);
+  expect([page.statusCode, known.statusCode]).toEqual([401, 200]);
+});
 
 it("answers 429 to whoever fails again and again, lets in who is known, and forgets with time", async () => {
   const clock = new FakeClock();

@@ -1,11 +1,12 @@
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { Agent, get } from "node:http";
 import { createServer as createNetServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, expect, it } from "vitest";
 
-import { listen, type ListenAddress } from "../../src/api/listen.ts";
+import { endStreams, listen, type ListenAddress } from "../../src/api/listen.ts";
 import { serverWithOneHost } from "./support.ts";
 
 const anyPort: ListenAddress & { kind: "tcp" } = { kind: "tcp", host: "127.0.0.1", port: 0 };
@@ -96,3 +97,82 @@ async function leaveStaleSocket(path: string): Promise<void> {
   await rename(`${path}.alive`, path);
   await new Promise((resolve) => owner.close(resolve));
 }
+
+it("listens on several addresses at once and closes them all", async () => {
+  const path = await temporarySocket();
+  const app = await server();
+  const first = await listen(app, anyPort);
+  const second = await listen(app, { ...anyPort, host: "127.0.0.2" });
+  await listen(app, { kind: "unix", path });
+
+  const answers = await Promise.all([first, second].map((address) => fetch(`http://${address}/healthz`)));
+  await app.close();
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+  await expect(fetch(`http://${first}/healthz`)).rejects.toThrow("fetch failed");
+  await expect(fetch(`http://${second}/healthz`)).rejects.toThrow("fetch failed");
+});
+
+it("gives the answers that it owes before it closes, and waits for no idle connection", async () => {
+  const app = await server();
+  let started = (): void => undefined;
+  let finish = (): void => undefined;
+  const isWaiting = new Promise<void>((resolve) => {
+    started = resolve;
+  });
+  const hold = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  app.addHook("preHandler", async (request) => {
+    if (request.url === "/status") {
+      started();
+      await hold;
+    }
+  });
+  const address = await listen(app, anyPort);
+  const idle = new Agent({ keepAlive: true });
+  await new Promise((resolve) => {
+    get(`http://${address}/healthz`, { agent: idle }, (response) => response.resume().once("end", resolve));
+  });
+  const answer = fetch(`http://${address}/status`);
+  await isWaiting;
+
+  const closed = app.close();
+  const knock = () =>
+    fetch(`http://${address}/healthz`).then(
+      () => "open",
+      () => "closed",
+    );
+  await expect.poll(knock).toBe("closed");
+  finish();
+  const { status, headers } = await answer;
+  await closed;
+  idle.destroy();
+
+  expect([status, headers.get("connection")]).toEqual([200, "close"]);
+});
+
+it("cuts its streams when it is told to, and nothing else", async () => {
+  const app = await server();
+  app.get("/stream", { config: { stream: true } }, (_request, reply) => {
+    reply.hijack();
+    reply.raw.write("data: 1\n\n");
+  });
+  const address = await listen(app, anyPort);
+  const other = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ask = () =>
+    new Promise<boolean>((resolve) => {
+      const sent = get(`http://${address}/healthz`, { agent: other }, (response) =>
+        response.resume().once("end", () => resolve(sent.reusedSocket)),
+      );
+    });
+  await ask();
+  const stream = await fetch(`http://${address}/stream`);
+
+  endStreams(app);
+
+  await expect(stream.text()).rejects.toThrow("terminated");
+  expect(await ask()).toBe(true);
+  other.destroy();
+});

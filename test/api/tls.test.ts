@@ -264,6 +264,45 @@ describe("when the files change", () => {
     expect([isOpen, status, socket?.destroyed]).toEqual([true, 200, true]);
   });
 
+  it("hears nothing more on a busy connection while it is being closed", async () => {
+    const { port, tls, routes, addressing } = await secureServer();
+    let started = (): void => undefined;
+    let finish = (): void => undefined;
+    const isWaiting = new Promise<void>((resolve) => {
+      started = resolve;
+    });
+    routes.reconcile = () => {
+      started();
+      return new Promise((resolve) => {
+        finish = () => resolve(examplePlan);
+      });
+    };
+    const socket = await open(port, await trial.client("admin"));
+    let received = "";
+    socket.on("data", (chunk: Buffer) => {
+      received += chunk.toString();
+    });
+    const closed = once(socket, "close");
+    socket.write("POST /reconcile HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    await isWaiting;
+    await useOtherServerPair();
+    await tls.look();
+    const heard: string[] = [];
+    addressing.removeHost = (name) => {
+      heard.push(name);
+      return Promise.resolve();
+    };
+
+    socket.write("DELETE /hosts/node-1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    // The server has surely read it when a later request on another connection is answered.
+    await ask(port, { ...(await trial.client("admin")), ca: textOf(others, "ca.crt") });
+    finish();
+    await closed;
+
+    expect(received.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200"]);
+    expect(heard).toEqual([]);
+  });
+
   it("cuts a stream, which has no end", async () => {
     const clock = new FakeClock(Date.now());
     const log = new MemoryLogger();

@@ -7,6 +7,7 @@ export class Connections {
   readonly #open = new Map<Socket, Set<ServerResponse>>();
   /** In the middle of a TLS handshake, by the peer's address and port. */
   readonly #handshakes = new Map<string, Socket>();
+  readonly #retired = new WeakSet<Socket>();
 
   /** `event`: after which a connection can carry requests. */
   constructor(server: HttpServer | HttpsServer, event: "connection" | "secureConnection") {
@@ -20,22 +21,38 @@ export class Connections {
   }
 
   /**
-   * Ends every connection that stands now: the idle ones at once, the others when their answers are out. A stream of events, which never is out, is cut, and one
-   * whose handshake is under way too.
+   * Ends every connection that stands now: the idle ones at once, the others when the answers are out that they owe now. A stream of events, which never is out, is
+   * cut, and a connection whose handshake is under way too.
    */
   retire(): void {
     for (const socket of this.#handshakes.values()) {
       socket.destroy();
     }
+    this.endStreams();
     for (const [socket, owed] of this.#open) {
-      for (const response of owed) {
-        if (streams.has(response)) {
-          socket.destroySoon();
-        } else {
-          retireAfter(response, socket, owed);
-        }
+      this.#retired.add(socket);
+      retireAfter(socket, owed);
+    }
+  }
+
+  /** Ends the connections that owe answers when these are out; what is asked on them until then is heard. */
+  finish(): void {
+    for (const [socket, owed] of this.#open) {
+      if (owed.size > 0) {
+        retireAfter(socket, owed);
       }
-      if (owed.size === 0) {
+    }
+  }
+
+  /** Whether a connection is being ended: what is asked on it from then on is not heard. */
+  isRetired(socket: Socket): boolean {
+    return this.#retired.has(socket);
+  }
+
+  /** Cuts the connections that carry a stream without an end. */
+  endStreams(): void {
+    for (const [socket, owed] of this.#open) {
+      if ([...owed].some((response) => streams.has(response))) {
         socket.destroySoon();
       }
     }
@@ -64,14 +81,21 @@ export class Connections {
   }
 }
 
-function retireAfter(response: ServerResponse, socket: Socket, owed: ReadonlySet<ServerResponse>): void {
-  // The client is told, if that is still possible.
-  response.shouldKeepAlive = false;
-  response.once("close", () => {
-    if (owed.size === 0) {
-      socket.destroySoon();
-    }
-  });
+function retireAfter(socket: Socket, owed: ReadonlySet<ServerResponse>): void {
+  const open = new Set(owed);
+  if (open.size === 0) {
+    socket.destroySoon();
+  }
+  for (const response of owed) {
+    // The client is told, if that is still possible.
+    response.shouldKeepAlive = false;
+    response.once("close", () => {
+      open.delete(response);
+      if (open.size === 0) {
+        socket.destroySoon();
+      }
+    });
+  }
 }
 
 const streams = new WeakSet<ServerResponse>();
