@@ -276,6 +276,17 @@ describe("the stand-alone router on a region", () => {
       expect(region.routes()).toEqual([`${ALL} ${interfaceId}`, `${A} 10.0.0.6`, `${B} 10.0.0.6`]);
     });
 
+    it("keeps the routes of a table whose subnet holds a listed address, long after EC2 forgot the instance that had it", async () => {
+      await settled({ [A]: ["10.0.0.5"], [B]: ["10.0.1.5"] });
+      const before = region.routes(region.main);
+      const interfaceId = region.interfaceOf("10.0.1.5");
+      region.region.terminate(region.instanceOf("10.0.1.5"));
+      await region.clock.runFor(2 * 3_600_000);
+
+      expect(before).toEqual([`${A} 10.0.0.5`, `${B} 10.0.1.5`]);
+      expect(region.routes(region.main)).toEqual([`${A} 10.0.0.5`, `${B} ${interfaceId}`]);
+    });
+
     it("follows an address to the instance that has it now", async () => {
       await settled({ [A]: ["10.0.0.5"], [B]: ["10.0.0.6"] });
       const subnetId = region.region.interfaceAt("10.0.0.5" as never)?.subnetId ?? "";
