@@ -11,6 +11,7 @@ const program = createProgram({
   terminal: processTerminal(),
   signal: AbortSignal.abort(),
   runController: () => Promise.reject(new Error("nothing is run here")),
+  runVpcRouter: () => Promise.reject(new Error("nothing is run here")),
   runSimulation: () => Promise.reject(new Error("nothing is run here")),
   createCertificates: () => Promise.reject(new Error("nothing is run here")),
 });

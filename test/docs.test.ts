@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 
 import { drawFailover } from "../scripts/draw-failover.ts";
 import { controllerOptions } from "../src/config/controller-options.ts";
+import { routerOptions } from "../src/config/router-options.ts";
 
 /** Whose pages the reader can get to: everything that is written for people. */
 const pages = ["README.md", "CHANGELOG.md", ...globSync("docs/**/*.md").toSorted()];
@@ -214,7 +215,7 @@ const options = new Set([
   "--version",
   // Node's, as bin/romana gives them to it.
   ...(read("bin/romana").match(/(?<=\s)--[a-z][\w-]*(?==)/g) ?? []),
-  ...Object.values(controllerOptions).flatMap(({ name, aliases }) =>
+  ...[...Object.values(controllerOptions), ...Object.values(routerOptions)].flatMap(({ name, aliases }) =>
     [name, ...aliases].map((each) => `--${each}`),
   ),
   ...globSync("src/cli/**/*.ts").flatMap((file) => read(file).match(/(?<=["\s`,])--[a-zA-Z][\w-]*/g) ?? []),

@@ -126,7 +126,7 @@ export const openapiResource: Resource = (app, _options, done) => {
     "/openapi.json",
     {
       schema: { summary: "This description", tags: ["controller"], response: { 200: OpenapiDocument } },
-      config: { access: "open" },
+      config: { access: "reader" },
     },
     (_request, reply) => {
       text ??= JSON.stringify(app.swagger());

@@ -25,6 +25,7 @@ import { livenessResource } from "./resources/liveness.ts";
 import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
 import { policiesResource, type Policies } from "./resources/policies.ts";
+import { routeSpecResource, type RouteSpecDesk } from "./resources/route-spec.ts";
 import { routesResource } from "./resources/routes.ts";
 import { stateResource, type StateTransfer } from "./resources/state.ts";
 import { tenantsResource, type Tenants } from "./resources/tenants.ts";
@@ -61,11 +62,14 @@ export const defaultLimits: ServerLimits = {
 
 /** What the server serves. */
 export interface ServerOptions {
-  readonly addressing: Addressing;
+  /** Absent in the stand-alone router, which keeps no addresses. */
+  readonly addressing?: Addressing;
+  /** The list of routes of the stand-alone router. */
+  readonly routeSpec?: RouteSpecDesk;
   readonly routes: RoutesView;
-  readonly policies: Policies;
-  readonly tenants: Tenants;
-  readonly feed: Feed;
+  readonly policies?: Policies;
+  readonly tenants?: Tenants;
+  readonly feed?: Feed;
   /** Absent: nothing can be exported or imported. */
   readonly state?: StateTransfer | undefined;
   /** Absent: nothing is explained. */
@@ -93,6 +97,7 @@ declare module "fastify" {
 export function createServer(options: ServerOptions): FastifyInstance {
   const {
     addressing,
+    routeSpec,
     routes,
     policies,
     tenants,
@@ -169,19 +174,30 @@ export function createServer(options: ServerOptions): FastifyInstance {
   describeRoutes(app);
   // One line per resource; what a part of the system adds goes to the end.
   app.register(openapiResource);
-  app.register(topologyResource, { addressing });
-  app.register(hostsResource, { addressing });
-  app.register(networksResource, { addressing });
-  app.register(addressesResource, { addressing });
+  if (addressing !== undefined) {
+    app.register(topologyResource, { addressing });
+    app.register(hostsResource, { addressing });
+    app.register(networksResource, { addressing });
+    app.register(addressesResource, { addressing });
+  }
+  if (routeSpec !== undefined) {
+    app.register(routeSpecResource, { routeSpec, routes });
+  }
   app.register(routesResource, { routes });
   app.register(livenessResource, { routes, liveness, leader, staleness });
   app.register(leaderResource, { leader });
   if (metrics !== undefined) {
     app.register(metricsResource, { metrics });
   }
-  app.register(policiesResource, { policies });
-  app.register(tenantsResource, { tenants });
-  app.register(watchResource, { feed });
+  if (policies !== undefined) {
+    app.register(policiesResource, { policies });
+  }
+  if (tenants !== undefined) {
+    app.register(tenantsResource, { tenants });
+  }
+  if (feed !== undefined) {
+    app.register(watchResource, { feed });
+  }
   if (state !== undefined) {
     app.register(stateResource, { state });
   }

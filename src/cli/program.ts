@@ -18,6 +18,7 @@ import { stateCommands } from "./commands/state.ts";
 import { statusCommands } from "./commands/status.ts";
 import { segmentCommands, tenantCommands } from "./commands/tenant.ts";
 import { topologyCommands } from "./commands/topology.ts";
+import { vpcRouterCommand, type RunVpcRouter } from "./commands/vpc-router.ts";
 import { originalFormats, outputFormats } from "./output.ts";
 import { sessionOpener } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,6 +31,7 @@ export interface ProgramParts {
   readonly signal: AbortSignal;
   readonly runController: RunController;
   readonly runSimulation: RunSimulation;
+  readonly runVpcRouter: RunVpcRouter;
   readonly createCertificates: CreateCertificates;
 }
 
@@ -40,6 +42,7 @@ export function createProgram({
   signal,
   runController,
   runSimulation,
+  runVpcRouter,
   createCertificates,
 }: ProgramParts): Command {
   const program = new Command("romana")
@@ -85,6 +88,7 @@ export function createProgram({
   controllerCommand(program, terminal, signal, runController);
   simulateCommand(program, signal, runSimulation);
   statusCommands(program, open);
+  vpcRouterCommand(program, terminal, signal, runVpcRouter);
   certsCommand(program, terminal, createCertificates);
   routeCommands(program, open);
   topologyCommands(program, open);

@@ -4,6 +4,7 @@ import { NetworkError } from "../core/errors.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { controllerOptions, type ControllerValues } from "./controller-options.ts";
 import { formatDuration } from "./durations.ts";
+import type { OptionTable, OptionValues } from "./option.ts";
 import { resolveOptions, type Environment, type Flags } from "./resolve-options.ts";
 
 /** How hosts are probed. `port` is for TCP. */
@@ -89,6 +90,33 @@ export type ControllerConfig = Pick<
   readonly security: SecurityConfig;
 };
 
+type HealthValues = Pick<
+  ControllerValues,
+  | "probeInterval"
+  | "probeIntervalStandby"
+  | "probeTimeout"
+  | "fall"
+  | "burst"
+  | "burstInterval"
+  | "burstTimeout"
+  | "rise"
+  | "holdDown"
+  | "holdDownWindow"
+  | "holdDownMax"
+>;
+type Ec2Values = Pick<
+  ControllerValues,
+  "ec2Burst" | "ec2Rate" | "ec2FailoverReserve" | "ec2Concurrency" | "ec2Timeout"
+>;
+
+type SecurityValues = Pick<
+  ControllerValues,
+  "listen" | "tlsCert" | "tlsKey" | "tlsClientCa" | "tokenFile" | "requireAuth"
+>;
+
+/** Values of which some could not be read. */
+type Known<Values> = { readonly [Name in keyof Values]?: Values[Name] | undefined };
+
 /** What a configuration is loaded from. `readFile` is for tests. */
 export interface LoadOptions {
   readonly flags: Flags;
@@ -105,22 +133,38 @@ export function loadControllerConfig({
   environment,
   readFile = readText,
 }: LoadOptions): ControllerConfig {
+  const problems = (values: Partial<ControllerValues>): readonly string[] => [
+    ...etcdContradictions(values),
+    ...contradictions(values),
+  ];
+  return assemble(resolveAll(controllerOptions, { flags, environment, readFile }, problems));
+}
+
+/**
+ * The values of every option of a table, each from the first source that has it. `check` says what does not fit together; options that could not be read are
+ * missing in what it is given. Throws `CONFIG_INVALID` with every problem.
+ */
+export function resolveAll<Table extends OptionTable>(
+  table: Table,
+  { flags, environment, readFile = readText }: LoadOptions,
+  check: (values: Partial<OptionValues<Table>>) => readonly string[],
+): OptionValues<Table> {
   const path = resolveOptions(
     { config: controllerOptions.config },
     { flags: pick(flags, "config"), environment },
   );
   const file = path.values.config === undefined ? undefined : readConfig(path.values.config, readFile);
   const sources = { flags, environment, ...(file === undefined ? {} : { file }) };
-  const { values, problems } = resolveOptions(controllerOptions, sources);
+  const { values, problems } = resolveOptions(table, sources);
   const all = [
     ...problems,
     ...(file?.texts.has("config") ? [`${file.path}: config: a file cannot name another`] : []),
-    ...contradictions(values),
+    ...check(values),
   ];
   if (all.length > 0) {
     throw new NetworkError("invalid", "CONFIG_INVALID", describe(all), { problems: all });
   }
-  return assemble(values as ControllerValues);
+  return values as OptionValues<Table>;
 }
 
 function assemble(values: ControllerValues): ControllerConfig {
@@ -148,35 +192,50 @@ function assemble(values: ControllerValues): ControllerConfig {
     routeReserve: values.routeReserve ?? defaultReserve(routeQuota),
     ignoreRoutes: values.ignoreRoutes,
     probe: { kind: values.probe, port: values.probePort },
-    health: {
-      intervalMs: values.probeInterval,
-      standbyIntervalMs: values.probeIntervalStandby,
-      timeoutMs: values.probeTimeout,
-      fall: values.fall,
-      burst: values.burst,
-      burstIntervalMs: values.burstInterval,
-      burstTimeoutMs: values.burstTimeout,
-      rise: values.rise,
-      holdDownMs: values.holdDown,
-      holdDownWindowMs: values.holdDownWindow,
-      holdDownMaxMs: values.holdDownMax,
-    },
-    security: {
-      tls:
-        values.tlsCert === undefined || values.tlsKey === undefined
-          ? undefined
-          : { cert: values.tlsCert, key: values.tlsKey, clientCa: values.tlsClientCa },
-      tokenFile: values.tokenFile,
-      requireAuth: values.requireAuth,
-    },
-    ec2: {
-      burst: values.ec2Burst,
-      ratePerSecond: values.ec2Rate,
-      failoverReserve: values.ec2FailoverReserve,
-      concurrency: values.ec2Concurrency,
-      timeoutMs: values.ec2Timeout,
-    },
+    health: healthConfig(values),
+    security: securityConfig(values),
+    ec2: ec2Config(values),
     etcd: assembleEtcd(values),
+  };
+}
+
+/** The options of probes and failover under the names of `core/health`. */
+export function healthConfig(values: HealthValues): HealthConfig {
+  return {
+    intervalMs: values.probeInterval,
+    standbyIntervalMs: values.probeIntervalStandby,
+    timeoutMs: values.probeTimeout,
+    fall: values.fall,
+    burst: values.burst,
+    burstIntervalMs: values.burstInterval,
+    burstTimeoutMs: values.burstTimeout,
+    rise: values.rise,
+    holdDownMs: values.holdDown,
+    holdDownWindowMs: values.holdDownWindow,
+    holdDownMaxMs: values.holdDownMax,
+  };
+}
+
+/** Files of TLS, and how callers are known. */
+export function securityConfig(values: Omit<SecurityValues, "listen">): SecurityConfig {
+  return {
+    tls:
+      values.tlsCert === undefined || values.tlsKey === undefined
+        ? undefined
+        : { cert: values.tlsCert, key: values.tlsKey, clientCa: values.tlsClientCa },
+    tokenFile: values.tokenFile,
+    requireAuth: values.requireAuth,
+  };
+}
+
+/** The limits of calls to EC2. */
+export function ec2Config(values: Ec2Values): Ec2Config {
+  return {
+    burst: values.ec2Burst,
+    ratePerSecond: values.ec2Rate,
+    failoverReserve: values.ec2FailoverReserve,
+    concurrency: values.ec2Concurrency,
+    timeoutMs: values.ec2Timeout,
   };
 }
 
@@ -237,13 +296,17 @@ function etcdContradictions(values: Partial<ControllerValues>): readonly string[
 }
 
 /** 5 % of the quota, at least 2. */
-function defaultReserve(quota: number): number {
+export function defaultReserve(quota: number): number {
   return Math.max(2, Math.ceil(quota * 0.05));
 }
 
 /** Options that are good by themselves and do not fit together. Those that could not be read are left out. */
-function contradictions(values: Partial<ControllerValues>): string[] {
-  const problems: string[] = [...etcdContradictions(values)];
+export function contradictions(
+  values: Known<
+    HealthValues & Ec2Values & SecurityValues & Pick<ControllerValues, "routeQuota" | "routeReserve">
+  >,
+): string[] {
+  const problems: string[] = [];
   const { probeInterval, probeIntervalStandby, probeTimeout, burstInterval, holdDown, holdDownMax } = values;
   const { routeQuota, routeReserve, ec2Burst, ec2FailoverReserve } = values;
   // The other way round, losses would not come one by one.
@@ -269,7 +332,7 @@ function contradictions(values: Partial<ControllerValues>): string[] {
 }
 
 /** TLS wants its files, and an address on which nobody could be known is of no use. */
-function securityProblems(values: Partial<ControllerValues>): string[] {
+function securityProblems(values: Known<SecurityValues>): string[] {
   const { listen = [], tlsCert, tlsKey, tlsClientCa, tokenFile, requireAuth } = values;
   const problems: string[] = [];
   const secure = listen.find((address) => address.kind === "tcp" && address.tls);

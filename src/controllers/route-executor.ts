@@ -40,7 +40,10 @@ type Write = Extract<RouteOperation, { kind: "create" | "replace" }>;
 export class RouteExecutor {
   readonly #options: RouteExecutorOptions;
   readonly #full = new Set<string>();
-  /** Creates of a destination that somebody else's route took since we looked: a record made for them would make that route ours. */
+  /**
+   * Creates of a destination that somebody else's route took since we looked, and replaces of somebody else's route that EC2 refused: a record made for them would
+   * make that route ours.
+   */
   readonly #taken: RouteOperation[] = [];
   #yielded = false;
   /** Tables that hold routes of ours and are not selected, since when (monotonic milliseconds). */
@@ -65,13 +68,18 @@ export class RouteExecutor {
     this.#unselected = this.#stillUnselected(plan, now);
     const since = [...this.#unselected.values()].filter((at) => at + LEAVE_TABLE_MS > now);
     const waits = (operation: RouteOperation) =>
-      (this.#unselected.get(operation.routeTableId) ?? -Infinity) + LEAVE_TABLE_MS > now ||
+      ((this.#unselected.get(operation.routeTableId) ?? -Infinity) + LEAVE_TABLE_MS > now &&
+        !(operation.kind === "delete" && operation.isUnlisted === true)) ||
       setbacks.waits(subjectOf(operation), now, targetOf(operation)) ||
       setbacks.waits(operation.routeTableId, now);
     const ready = plan.operations.filter((operation) => !waits(operation));
     const outcomes: Outcome[] = plan.operations.filter(waits).map(() => "waiting");
+    const adopted = new Set(plan.adopt.map(subjectOf));
     const unrecorded = new Set<RouteOperation>(
-      ready.filter((operation) => operation.kind === "create" && !journal.has(operation)),
+      ready.filter(
+        (operation) =>
+          operation.kind !== "delete" && !journal.has(operation) && !adopted.has(subjectOf(operation)),
+      ),
     );
 
     await journal.record(
@@ -262,6 +270,9 @@ export class RouteExecutor {
           this.#full.add(routeTableId);
           log.warn({ ...fields, err: result.error }, "a route table is full, planning coarser");
           return "stale";
+        }
+        if (operation.kind === "replace" && result.error.kind !== "transient") {
+          this.#taken.push(operation);
         }
         this.#setBack(result.error, operation, fields);
         return "failed";

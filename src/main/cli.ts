@@ -25,6 +25,10 @@ process.exitCode = await run(process.argv.slice(2), {
     const { runController } = await import("./controller.ts");
     await runController(config, signal);
   },
+  runVpcRouter: async (config, signal) => {
+    const { runVpcRouter } = await import("./vpc-router.ts");
+    await runVpcRouter(config, signal);
+  },
   runSimulation: async (options, signal) => {
     const { runSimulation } = await import("./simulate.ts");
     return await runSimulation(options, signal);

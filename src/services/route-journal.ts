@@ -52,9 +52,13 @@ export class RouteJournal {
     return this.#routes.has(keyOf(route));
   }
 
-  /** Records routes as ours, before they are written. What is on record with the same target costs nothing. Throws `LEADERSHIP_LOST` (transient) when somebody else leads. */
+  /**
+   * Records routes as ours, before they are written. What is on record with the same target costs nothing; of a route that is named twice (adopted, and led
+   * elsewhere) the last word counts. Throws `LEADERSHIP_LOST` (transient) when somebody else leads.
+   */
   async record(routes: readonly OwnedRoute[], signal: AbortSignal): Promise<void> {
-    const changed = routes.filter((route) => this.#routes.get(keyOf(route))?.target !== route.target);
+    const latest = new Map(routes.map((route) => [keyOf(route), route])).values();
+    const changed = [...latest].filter((route) => this.#routes.get(keyOf(route))?.target !== route.target);
     await this.#commit(
       changed.map((route) => ({
         kind: "put",

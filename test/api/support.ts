@@ -4,6 +4,7 @@ import type { Authentication } from "../../src/api/authentication.ts";
 import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { watchSources } from "../../src/api/watch-sources.ts";
+import { Explainer } from "../../src/controllers/explainer.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
@@ -11,9 +12,11 @@ import { AddressingService } from "../../src/services/addressing-service.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
+import { StateService } from "../../src/services/state-service.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { TenantService } from "../../src/services/tenant-service.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 /** Keeps what was logged, so that a test can look at it. */
@@ -90,6 +93,8 @@ export async function emptyServer(
     policies,
     tenants,
     feed,
+    state: new StateService({ keeper: addressing, tenants, policies, clock: new FakeClock(), log }),
+    explain: new Explainer({ addressing }),
     log,
     limits,
     authentication: { tokens: [], requireAuth: false, clock, ...authentication },

@@ -167,7 +167,9 @@ it("shows routes, nodes and the controller", async () => {
   expect(routes.stdout).toMatch(/10\.0\.0\.128\/25 +rtb-1 +failed +eni-2 +node-2 +prod +b +IAM refuses/);
   expect(routes.stdout).toMatch(/rtb-1 +yes +5\/500 +2/);
   expect(health.stdout).toMatch(/node-3 +192\.168\.0\.3 +down +down +9s +0/);
-  expect(status.stdout).toContain("Role:        leader\n");
+  expect(status.stdout).toContain(
+    "Role:        leader (replica-1, epoch 7, since 2026-11-02T09:00:00.000Z)\n",
+  );
   expect(status.stdout).toContain("1 failed: IAM refuses ec2:ReplaceRoute\n");
 });
 

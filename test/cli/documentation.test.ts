@@ -15,6 +15,7 @@ const program = createProgram({
   terminal: processTerminal(),
   signal: new AbortController().signal,
   runController: () => Promise.reject(new Error("not run here")),
+  runVpcRouter: () => Promise.resolve(),
   runSimulation: () => Promise.reject(new Error("not run here")),
   createCertificates: () => Promise.reject(new Error("not run here")),
 });

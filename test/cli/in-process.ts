@@ -27,6 +27,7 @@ export async function romanaHere(
     },
     signal: new AbortController().signal,
     runController: () => Promise.reject(new Error("not run here")),
+    runVpcRouter: () => Promise.reject(new Error("not run here")),
     runSimulation: () => Promise.reject(new Error("not run here")),
     createCertificates: () => Promise.reject(new Error("not run here")),
   });

@@ -270,6 +270,19 @@ describe("a controller on a region", () => {
     expect(region.prefixes(kept)).toEqual(LEAVES);
   });
 
+  it("adopts after a lost store what the tables lead to different nodes of a group, and leads it to one of them", async () => {
+    const id = (name: string) => region.instances.get(name)?.eni ?? "";
+    const [first = "", second = ""] = region.tables;
+    const destination = parseCidr("100.96.0.0/16");
+    region.region.createRoute(first, destination, { kind: "interface", id: id("a1") });
+    region.region.createRoute(second, destination, { kind: "interface", id: id("a2") });
+    await region.clock.runFor(10_000);
+    const controller = await settled();
+
+    expect(controller.passes.failures).toBe(0);
+    expect(region.gatewayOf(destination, first)).toBe(region.gatewayOf(destination, second));
+  });
+
   it("adopts standing routes after a lost store, without one write", async () => {
     const first = await settled();
     await region.clock.runUntilSettled(first.passes.stop());

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import {
+  AssignPrivateIpAddressesCommand,
   AssociateRouteTableCommand,
   CreateRouteTableCommand,
   CreateSubnetCommand,
@@ -19,6 +20,7 @@ import {
 } from "@aws-sdk/client-ec2";
 
 import { RomanaClient } from "../../src/client/client.ts";
+import type { Endpoint } from "../../src/client/http.ts";
 import { startEc2Proxy, type AwsTraits, type Ec2Proxy } from "./ec2-proxy.ts";
 import { startMoto, type Moto } from "./moto.ts";
 import { ProbeNamespace } from "./probe-namespace.ts";
@@ -48,6 +50,8 @@ export interface LabOptions {
 export interface LabController {
   readonly client: RomanaClient;
   readonly pid: number;
+  /** Where it serves its REST API. */
+  readonly endpoint: Endpoint;
   /** Lines that it logged so far, parsed. */
   readonly log: () => readonly Readonly<Record<string, unknown>>[];
   /** Resolves when its first pass has ended; rejects, and ends it, when that takes too long. */
@@ -55,6 +59,8 @@ export interface LabController {
   /** SIGTERM, and its exit code. */
   readonly stop: () => Promise<number | null>;
   readonly kill: () => Promise<void>;
+  /** Its exit code, when it ends by itself. */
+  readonly ended: () => Promise<number | null>;
 }
 
 /**
@@ -162,6 +168,35 @@ export class MotoLab {
     };
   }
 
+  /** A further address of the instance's interface. */
+  async assign({ interfaceId }: LabInstance, address: string): Promise<void> {
+    await this.hand.send(
+      new AssignPrivateIpAddressesCommand({ NetworkInterfaceId: interfaceId, PrivateIpAddresses: [address] }),
+    );
+  }
+
+  /** A subnet of the next zone without a route table of its own: the VPC's main table serves it. Answers that table. */
+  async addSubnetOnMain(): Promise<string> {
+    const zone = this.subnets.length;
+    const { Subnet } = await this.hand.send(
+      new CreateSubnetCommand({
+        VpcId: this.vpcId,
+        AvailabilityZone: `${LAB_REGION}${"abcdef"[zone] ?? ""}`,
+        CidrBlock: `127.16.${zone}.0/24`,
+      }),
+    );
+    this.subnets.push(Subnet?.SubnetId ?? "");
+    const { RouteTables } = await this.hand.send(
+      new DescribeRouteTablesCommand({
+        Filters: [
+          { Name: "vpc-id", Values: [this.vpcId] },
+          { Name: "association.main", Values: ["true"] },
+        ],
+      }),
+    );
+    return RouteTables?.[0]?.RouteTableId ?? "";
+  }
+
   async terminate(instance: LabInstance): Promise<void> {
     await this.hand.send(new TerminateInstancesCommand({ InstanceIds: [instance.id] }));
     this.instances.splice(this.instances.indexOf(instance), 1);
@@ -237,6 +272,22 @@ export class MotoLab {
 
   /** Starts a controller in the namespace and does not wait for it. */
   launch(...flags: readonly string[]): LabController {
+    return this.#spawn("controller", "--cloud=aws", ...flags);
+  }
+
+  /** Starts a stand-alone router in the namespace and waits until its first pass has ended. */
+  async router(...flags: readonly string[]): Promise<LabController> {
+    const router = this.launchRouter(...flags);
+    await router.ready();
+    return router;
+  }
+
+  /** Starts a stand-alone router in the namespace and does not wait for it. */
+  launchRouter(...flags: readonly string[]): LabController {
+    return this.#spawn("vpc-router", ...flags);
+  }
+
+  #spawn(command: string, ...flags: readonly string[]): LabController {
     const socket = join(this.folder, `api-${this.#controllers.size}-${Date.now()}.sock`);
     const child = spawn(
       "ip",
@@ -247,9 +298,8 @@ export class MotoLab {
         process.execPath,
         "--disable-warning=ExperimentalWarning",
         PROGRAM,
-        "controller",
+        command,
         `--listen=unix:${socket}`,
-        "--cloud=aws",
         `--region=${LAB_REGION}`,
         `--vpc=${this.vpcId}`,
         ...flags,
@@ -265,7 +315,7 @@ export class MotoLab {
         stdio: ["ignore", "pipe", "pipe"],
       },
     );
-    const controller = new ControllerProcess(child, socket);
+    const controller = new ControllerProcess(child, { kind: "unix", path: socket });
     this.#controllers.add(controller);
     return controller;
   }
@@ -283,18 +333,17 @@ export class MotoLab {
 
 class ControllerProcess implements LabController {
   readonly client: RomanaClient;
+  readonly endpoint: Endpoint;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #lines: Readonly<Record<string, unknown>>[] = [];
   readonly #ended: Promise<number | null>;
   #rest = "";
   #errors = "";
 
-  constructor(child: ChildProcessByStdio<null, Readable, Readable>, socket: string) {
+  constructor(child: ChildProcessByStdio<null, Readable, Readable>, endpoint: Endpoint) {
     this.#child = child;
-    this.client = new RomanaClient({
-      endpoint: { kind: "unix", path: socket },
-      signal: new AbortController().signal,
-    });
+    this.endpoint = endpoint;
+    this.client = new RomanaClient({ endpoint, signal: new AbortController().signal });
     child.stdout.setEncoding("utf8").on("data", (text: string) => this.#read(text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#errors = (this.#errors + text).slice(-10_000);
@@ -337,6 +386,10 @@ class ControllerProcess implements LabController {
   async stop(): Promise<number | null> {
     this.#child.kill("SIGTERM");
     return await this.#ended;
+  }
+
+  ended(): Promise<number | null> {
+    return this.#ended;
   }
 
   async kill(): Promise<void> {

@@ -32,6 +32,8 @@ export interface LaunchOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /** Address of the primary interface; the next free one of the subnet when not given. */
   readonly address?: Ipv4;
+  /** Secondary addresses of the primary interface. */
+  readonly moreAddresses?: readonly Ipv4[];
   /** Subnets of further interfaces, in the order of their device index. */
   readonly moreInterfaces?: readonly string[];
   /** As launched by AWS the check is on. */
@@ -114,10 +116,11 @@ export class SimulatedRegion {
     const id = this.#newId("i");
     const subnet = this.#subnet(options.subnetId);
     const check = options.sourceDestCheck ?? true;
-    const primary = this.#attach(id, subnet, options.address ?? this.#freeAddress(subnet), check);
+    const addresses = [options.address ?? this.#freeAddress(subnet), ...(options.moreAddresses ?? [])];
+    const primary = this.#attach(id, subnet, addresses, check);
     const others = (options.moreInterfaces ?? []).map((subnetId) => {
       const other = this.#subnet(subnetId);
-      return this.#attach(id, other, this.#freeAddress(other), check);
+      return this.#attach(id, other, [this.#freeAddress(other)], check);
     });
     const instance: SimulatedInstance = {
       id,
@@ -346,26 +349,33 @@ export class SimulatedRegion {
     return subnet;
   }
 
-  #attach(instanceId: string, subnet: SimulatedSubnet, address: Ipv4, check: boolean): SimulatedInterface {
-    if (!containsAddress(subnet.cidr, address)) {
-      throw new Ec2Error(
-        "InvalidParameterValue",
-        `Address ${address} does not fall within the subnet's address range`,
-      );
-    }
-    if (this.#interfaceByAddress.has(address)) {
-      throw new Ec2Error("InvalidIPAddress.InUse", `Address ${address} is in use.`);
+  #attach(
+    instanceId: string,
+    subnet: SimulatedSubnet,
+    addresses: readonly Ipv4[],
+    check: boolean,
+  ): SimulatedInterface {
+    for (const address of addresses) {
+      if (!containsAddress(subnet.cidr, address)) {
+        throw new Ec2Error(
+          "InvalidParameterValue",
+          `Address ${address} does not fall within the subnet's address range`,
+        );
+      }
+      if (this.#interfaceByAddress.has(address)) {
+        throw new Ec2Error("InvalidIPAddress.InUse", `Address ${address} is in use.`);
+      }
     }
     const card: SimulatedInterface = {
       id: this.#newId("eni"),
       instanceId,
       subnetId: subnet.id,
-      addresses: [address],
+      addresses,
       sourceDestCheck: new Timeline(this.time(), check),
       unusableSince: undefined,
     };
     this.interfaces.set(card.id, card);
-    this.#interfaceByAddress.set(address, card);
+    addresses.forEach((address) => this.#interfaceByAddress.set(address, card));
     return card;
   }
 

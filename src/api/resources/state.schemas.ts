@@ -1,9 +1,11 @@
 import { z } from "zod";
 
+import { JsonValue } from "../schemas.ts";
+
 const count = z.int().min(0);
 
 /** `POST /import`: what the document means is for the reader of states, so it is any object here. */
-export const importBody = z.record(z.string(), z.json());
+export const importBody = z.record(z.string(), JsonValue);
 
 /** `POST /import?repair=true&dry_run=true`. */
 export const importQuery = z.object({
@@ -21,7 +23,7 @@ export const StateDocument = z.object({
   topologyRevision: count,
   revisionBase: z.object({ total: count, networks: z.record(z.string(), count) }),
   topology: z
-    .object({ networks: z.array(z.json()).nullable(), topologies: z.array(z.json()).nullable() })
+    .object({ networks: z.array(JsonValue).nullable(), topologies: z.array(JsonValue).nullable() })
     .nullable(),
   hosts: z.array(
     z.object({
@@ -54,8 +56,8 @@ export const StateDocument = z.object({
     }),
   ),
   blackouts: z.array(z.object({ network: z.string(), cidrs: z.array(z.string()) })),
-  tenants: z.array(z.json()),
-  policies: z.array(z.json()),
+  tenants: z.array(JsonValue),
+  policies: z.array(JsonValue),
   routes: z.array(z.object({ routeTableId: z.string(), destination: z.string(), target: z.string() })),
 });
 

@@ -36,7 +36,8 @@ export function controllerCommand(
   });
 }
 
-function addSetting(
+/** Declares an option of a configuration as a flag, its aliases hidden. */
+export function addSetting(
   command: Command,
   { name, aliases, form, placeholder, help, defaultNote, section }: Setting<unknown>,
 ): void {

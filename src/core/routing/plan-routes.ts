@@ -27,7 +27,7 @@ import { selectTables } from "./select-tables.ts";
  *     yes       the desired target         no         adopt
  *     yes       another target             yes        replace: one call, no gap
  *     yes       another candidate's        no         adopt and replace
- *     yes       any other target           no         skipped, foreign; never touched, but for a listed destination with takeOver: adopt and replace
+ *     yes       any other target           no         skipped, foreign; never touched, but for a listed destination with takeOver: replace
  *     yes       anything                   any        skipped, ignored, when inside --ignore-routes
  *     no        something                  yes        delete, after what takes over its traffic stands; one that is listed and has no gateway stays
  *     no        nothing                    yes        forget
@@ -319,6 +319,9 @@ function leaveOtherTables(
   operations: RouteOperation[],
   forget: OwnedRoute[],
 ): void {
+  const listed =
+    input.listed &&
+    new Set(input.listed.flatMap(({ hosts, destination }) => (hosts.length > 0 ? destination : [])));
   const others = new Map(input.facts.routeTables.map((table) => [table.id, table]));
   for (const record of input.owned) {
     if (
@@ -335,6 +338,7 @@ function leaveOtherTables(
           destination: record.destination,
           after: [],
           makesRoom: false,
+          isUnlisted: listed !== undefined && !listed.has(record.destination),
           reason:
             input.listed === undefined
               ? "the table is no longer one of the cluster's"

@@ -70,7 +70,8 @@ export function planTable(
     const right = leadsTo(found.target, target);
     if (!owned.has(destination)) {
       const isTaken = context.takeOver && route.level === "listed" && found.target.kind !== "local";
-      if (!isTaken && !isCandidate(found, route, context.byInterface)) {
+      const isAdopted = isCandidate(found, route, context.byInterface);
+      if (!isTaken && !isAdopted) {
         const orTake = route.level === "listed" ? ", or have it replaced with --take-over" : "";
         const message = `${routeTableId} leads ${destination} to ${name(found.target)}, which is not ours: remove that route, or name it in --ignore-routes${orTake}`;
         conflicts.add(destination);
@@ -78,7 +79,10 @@ export function planTable(
         alarms.push({ kind: "foreign-route", subject: `${routeTableId} ${destination}`, message });
         continue;
       }
-      adopt.push({ routeTableId, destination, target });
+      // What is taken over becomes ours by the write that replaces it, not before.
+      if (isAdopted) {
+        adopt.push({ routeTableId, destination, target });
+      }
     }
     if (!right) {
       replaces.push({

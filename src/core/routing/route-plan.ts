@@ -87,6 +87,8 @@ export type RouteOperation =
       readonly after: readonly Cidr[];
       /** True when a full table needs this slot for a create: done first, although it opens a short gap. */
       readonly makesRoom: boolean;
+      /** True when nobody wants the destination any more, so that the route goes from a table that is no longer selected without the usual wait. */
+      readonly isUnlisted?: boolean;
       readonly reason: string;
     };
 

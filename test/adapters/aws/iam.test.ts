@@ -164,6 +164,60 @@ describe("iam/controller.json", () => {
   });
 });
 
+describe("iam/vpc-router.json", () => {
+  const inVpc = { "ec2:Region": "us-west-2", "ec2:Vpc": OWN["ec2:Vpc"] };
+  const otherVpc = { ...inVpc, "ec2:Vpc": `arn:aws:ec2:us-west-2:${ACCOUNT}:vpc/vpc-0bbb` };
+
+  it("allows exactly the EC2 calls that the adapter makes", () => {
+    expect(actionsIn(filledIn("vpc-router"))).toEqual(actionsCalled());
+  });
+
+  it("has the controller's placeholders but for the cluster", () => {
+    const found = [...policyText("vpc-router").matchAll(/\$\{(\w+)\}/g)].map(([, key]) => key ?? "");
+
+    expect([...new Set(found)].toSorted()).toEqual(["Account", "Partition", "Region", "Vpc"]);
+  });
+
+  it("allows Describe calls in its region only", async () => {
+    for (const action of ["ec2:DescribeInstances", "ec2:DescribeRouteTables", "ec2:DescribeSubnets"]) {
+      expect(await verdict("vpc-router", action, "*", inVpc)).toBe("Allowed");
+      expect(await verdict("vpc-router", action, "*", { "ec2:Region": "eu-west-1" })).toBe(
+        "ImplicitlyDenied",
+      );
+    }
+  });
+
+  it.for(["ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute"])(
+    "allows %s in the VPC's tables, tagged or not, and nowhere else",
+    async (action) => {
+      expect(await verdict("vpc-router", action, TABLE, inVpc)).toBe("Allowed");
+      expect(await verdict("vpc-router", action, TABLE, otherVpc)).toBe("ImplicitlyDenied");
+      expect(await verdict("vpc-router", action, TABLE.replace(ACCOUNT, "999900001111"), inVpc)).toBe(
+        "ImplicitlyDenied",
+      );
+      expect(await verdict("vpc-router", action, TABLE, { "ec2:Region": "us-west-2" })).toBe(
+        "ImplicitlyDenied",
+      );
+    },
+  );
+
+  it("allows to turn off the check of the VPC's interfaces, and no other attribute", async () => {
+    const action = "ec2:ModifyNetworkInterfaceAttribute";
+    const flag = { "ec2:Attribute": "SourceDestCheck" };
+
+    expect(await verdict("vpc-router", action, INTERFACE, { ...inVpc, ...flag })).toBe("Allowed");
+    expect(await verdict("vpc-router", action, INTERFACE, { ...otherVpc, ...flag })).toBe("ImplicitlyDenied");
+    expect(await verdict("vpc-router", action, INTERFACE, { ...inVpc, "ec2:Attribute": "GroupSet" })).toBe(
+      "ImplicitlyDenied",
+    );
+    expect(await verdict("vpc-router", action, INTERFACE, inVpc)).toBe("ImplicitlyDenied");
+  });
+
+  it("refuses what the router never calls", async () => {
+    expect(await verdict("vpc-router", "ec2:DeleteRouteTable", TABLE, inVpc)).toBe("ImplicitlyDenied");
+  });
+});
+
 describe("iam/node.json", () => {
   it("names no action of EC2, and only one that needs no permission", () => {
     expect(actionsIn(filledIn("node"))).toEqual(["sts:GetCallerIdentity"]);

@@ -267,11 +267,11 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
     await converged();
 
     expect((await controller.client.status()).alarms).toEqual([]);
-    expect((await controller.client.routes()).tables.map(({ owned }) => owned)).toEqual([
-      PREFIXES,
-      PREFIXES,
-      PREFIXES,
-    ]);
+    // The routes stand; that they are known to be ours comes with the next look at EC2.
+    await until("every route is known to be ours", async () => {
+      const { tables } = await controller.client.routes();
+      return tables.length === 3 && tables.every(({ owned }) => owned === PREFIXES);
+    });
   });
 
   it("goes on when EC2 throttles, errs and answers late", async () => {

@@ -1,0 +1,86 @@
+import { serializerCompiler, type FastifyPluginCallbackZod } from "fastify-type-provider-zod";
+import { z } from "zod";
+
+import { NetworkError } from "../../core/errors.ts";
+import type { RouteSpec } from "../../core/routing/route-spec.ts";
+import type { RouteSpecStatus } from "../../services/route-spec-keeper.ts";
+import type { RoutesView } from "../../services/route-views.ts";
+import { answer } from "../answers.ts";
+
+/** What the API asks of the part that keeps the list of routes. */
+export interface RouteSpecDesk {
+  current(): RouteSpec | undefined;
+  status(): RouteSpecStatus;
+  take(text: string, signal: AbortSignal): Promise<unknown>;
+}
+
+const routeSpecDocument = z.record(z.string(), z.array(z.string()));
+
+const overview = z.object({
+  program: z.literal("romana vpc-router"),
+  version: z.string(),
+  routeSpec: z.object({
+    source: z.string(),
+    since: z.string().nullable(),
+    routes: routeSpecDocument,
+    problem: z.object({ at: z.string(), message: z.string() }).nullable(),
+  }),
+  ready: z.boolean(),
+  notReady: z.array(z.string()),
+  status: z.looseObject({ startedAt: z.string(), vpcId: z.string().nullable(), dryRun: z.boolean() }),
+  routes: z.looseObject({ granularity: z.string(), readAt: z.string().nullable() }),
+  health: z.looseObject({ blind: z.boolean() }),
+});
+
+/** The list of routes, and the page that shows everything at once. */
+export const routeSpecResource: FastifyPluginCallbackZod<{
+  routeSpec: RouteSpecDesk;
+  routes: RoutesView;
+}> = (app, { routeSpec, routes }, done) => {
+  app.setSerializerCompiler(serializerCompiler);
+  // The text itself goes to the reader: it knows lines, and keys that come twice.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, next) => next(null, body));
+
+  app.get("/", { schema: { response: { 200: overview } } }, (_request, reply) => {
+    const notReady = routes.notReady();
+    const status = routes.status();
+    void answer(reply, {
+      program: "romana vpc-router",
+      version: status.version,
+      routeSpec: routeSpec.status(),
+      ready: notReady.length === 0,
+      notReady,
+      status,
+      routes: routes.routes(),
+      health: routes.health(),
+    });
+  });
+
+  app.get("/route_spec", { schema: { response: { 200: routeSpecDocument } } }, (_request, reply) => {
+    const spec = routeSpec.current();
+    if (spec === undefined) {
+      throw new NetworkError(
+        "not-found",
+        "ROUTE_SPEC_MISSING",
+        "there is no list of routes yet: POST one to /route_spec",
+      );
+    }
+    void answer(reply, spec.document);
+  });
+
+  app.post("/route_spec", { schema: { response: { 200: z.null() } } }, async (request, reply) => {
+    const { source } = routeSpec.status();
+    if (source !== "api") {
+      throw new NetworkError(
+        "conflict",
+        "ROUTE_SPEC_FROM_FILE",
+        `the list of routes comes from ${source}: change that file, or start without --route-spec`,
+      );
+    }
+    await routeSpec.take(typeof request.body === "string" ? request.body : "", request.deadline);
+    return answer(reply, null);
+  });
+
+  done();
+};
