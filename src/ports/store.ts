@@ -56,7 +56,7 @@ export interface StoreLimits {
 /**
  * Where state lives. Implementations: `adapters/memory`, `adapters/sqlite`, `adapters/etcd`, held to one contract suite.
  * Keys are slash-separated text, values JSON text; keys sort by their bytes (UTF-8). Failures are `NetworkError`s: `STORE_UNAVAILABLE` (transient; the outcome of
- * a `commit` is then unknown), `STORE_FULL` (exhausted), `STORE_COMPACTED` (conflict), `STORE_CLOSED` (invalid), `LEASE_NOT_FOUND` (not-found);
+ * a `commit` is then unknown), `STORE_FULL` (exhausted; etcd may have taken a `commit` at the moment at which it became full: read before you answer), `STORE_COMPACTED` (conflict), `STORE_CLOSED` (invalid), `LEASE_NOT_FOUND` (not-found);
  * and for what can never be asked, kind invalid: `TRANSACTION_INVALID` (two operations on one key), `TRANSACTION_TOO_LARGE` (above `limits`), `STORE_KEY_INVALID` (empty, or not to be written in UTF-8),
  * `LEASE_INVALID` (a time to live that is not above 0). Compares are judged before leases: a transaction that loses says so, whatever its leases.
  */

@@ -65,11 +65,11 @@ export async function readViews(replica: Replica): Promise<AddressingViews> {
 
 /**
  * What is wrong after a load: empty when nothing is. A replica is started that reads everything from the store; all others have to say the same as it, the history has to
- * have an order that explains each answer, and blocks, hosts and groups have to fit together.
+ * have an order that explains each answer (without `requests` it is not looked at), and blocks, hosts and groups have to fit together.
  */
 export async function problemsAfter(
   lab: ReplicaLab,
-  requests: readonly AddressRequest[],
+  requests: readonly AddressRequest[] | undefined,
   options: ReplicaOptions,
 ): Promise<readonly string[]> {
   const [port = 0] = await freePorts(1);
@@ -121,8 +121,12 @@ function differences(id: string, found: AddressingViews, expected: AddressingVie
 }
 
 /** The same for what one replica says. */
-export function problemsOf(requests: readonly AddressRequest[], views: AddressingViews): readonly string[] {
-  return [...checkAddresses(requests, views.addresses), ...checkBlocks(views)];
+export function problemsOf(
+  requests: readonly AddressRequest[] | undefined,
+  views: AddressingViews,
+): readonly string[] {
+  const history = requests === undefined ? [] : checkAddresses(requests, views.addresses);
+  return [...history, ...checkBlocks(views)];
 }
 
 /** Every address in exactly one block, of its host and owner; every block in its host's group; counts equal to addresses; no two blocks overlap. */
