@@ -37,10 +37,28 @@ export interface AwsTraits {
 export interface ProxyCall {
   readonly action: string;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Access key id that signed it. */
+  readonly keyId: string;
   readonly startedMs: number;
   /** Of the answer; 0 when none was given. */
   readonly status: number;
   readonly endedMs: number;
+}
+
+/** A call that the proxy keeps on its way to EC2. */
+export interface HeldCall {
+  /** Resolves when it has come. */
+  readonly caught: Promise<void>;
+  /** Lets it go on, whether its sender still waits or not; nothing is held any more. Resolves when it has been answered. */
+  release(): Promise<void>;
+}
+
+interface Trap extends HeldCall {
+  readonly action: string;
+  readonly keyId: string;
+  spring: (() => void) | undefined;
+  readonly opened: Promise<void>;
+  readonly answered: () => void;
 }
 
 interface Injection {
@@ -80,6 +98,7 @@ export class Ec2Proxy {
   readonly #delaysMs = new Map<string, number>();
   readonly #injections: Injection[] = [];
   readonly #calls: ProxyCall[] = [];
+  readonly #traps: Trap[] = [];
   /** The end of the last change of each table, so that a check and the change it guards are one. */
   readonly #tableTurns = new Map<string, Promise<unknown>>();
   #routeLimit = Number.POSITIVE_INFINITY;
@@ -121,6 +140,27 @@ export class Ec2Proxy {
     this.#injections.push({ action, failure, skip, times });
   }
 
+  /** Keeps the next call of `action` that this key signs, as a slow network might, until it is released. */
+  hold(action: string, keyId: string): HeldCall {
+    const caught = Promise.withResolvers<void>();
+    const opened = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    const trap: Trap = {
+      action,
+      keyId,
+      caught: caught.promise,
+      opened: opened.promise,
+      spring: caught.resolve,
+      answered: answered.resolve,
+      release: () => {
+        opened.resolve();
+        return trap.spring === undefined ? answered.promise : Promise.resolve();
+      },
+    };
+    this.#traps.push(trap);
+    return trap;
+  }
+
   /** `CreateRoute` into a table that holds this many routes answers `RouteLimitExceeded`; local routes do not count. */
   limitRoutes(routes: number): void {
     this.#routeLimit = routes;
@@ -154,7 +194,15 @@ export class Ec2Proxy {
     const action = parameters.get("Action") ?? "";
     const call = { action, parameters, headers: incoming.headers, body };
     await sleep(this.#delaysMs.get(action) ?? 0);
-    const answer = await this.#answer(call);
+    const trap = this.#traps.find((each) => {
+      return each.spring !== undefined && each.action === action && each.keyId === keyOf(call);
+    });
+    if (trap !== undefined) {
+      trap.spring?.();
+      trap.spring = undefined;
+      await trap.opened;
+    }
+    const answer = await this.#answer(call).finally(() => trap?.answered());
     if (answer === "hang") {
       this.#note(call, startedMs, 0);
       return;
@@ -168,9 +216,11 @@ export class Ec2Proxy {
     outgoing.writeHead(answer.status, answer.headers).end(answer.body);
   }
 
-  #note({ action, parameters }: Call, startedMs: number, status: number): void {
+  #note(call: Call, startedMs: number, status: number): void {
+    const { action, parameters } = call;
     this.#calls.push({
       action,
+      keyId: keyOf(call),
       parameters: Object.fromEntries(parameters),
       startedMs,
       status,
@@ -349,6 +399,11 @@ export class Ec2Proxy {
     const { "transfer-encoding": _, connection: __, ...rest } = response.headers;
     return withBody({ status: response.statusCode ?? 0, headers: rest, body: answer }, answer);
   }
+}
+
+/** `Authorization: AWS4-HMAC-SHA256 Credential=KEY/20261122/us-east-1/ec2/aws4_request, …` */
+function keyOf({ headers }: Call): string {
+  return /Credential=([^/]+)\//.exec(String(headers["authorization"]))?.[1] ?? "";
 }
 
 async function bodyOf(message: IncomingMessage): Promise<Buffer> {

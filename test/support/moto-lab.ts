@@ -55,6 +55,10 @@ export interface LabController {
   /** SIGTERM, and its exit code. */
   readonly stop: () => Promise<number | null>;
   readonly kill: () => Promise<void>;
+  /** `SIGSTOP` makes it stand still until `SIGCONT`. */
+  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => void;
+  /** Everything that it said outside its log. */
+  readonly errors: () => string;
 }
 
 /**
@@ -72,6 +76,8 @@ export class MotoLab {
   readonly namespace = new ProbeNamespace();
   readonly folder = mkdtempSync(join(tmpdir(), "romana-lab-"));
   vpcId = "";
+  /** Where this process is reached from the namespace. */
+  readonly address: string;
   readonly #moto: Moto;
   readonly proxy: Ec2Proxy;
   /** Goes to moto past the proxy. */
@@ -79,8 +85,9 @@ export class MotoLab {
   readonly #controllers = new Set<LabController>();
   readonly #veth: string;
 
-  private constructor(moto: Moto, proxy: Ec2Proxy, veth: string) {
+  private constructor(moto: Moto, proxy: Ec2Proxy, veth: string, address: string) {
     this.#moto = moto;
+    this.address = address;
     this.proxy = proxy;
     this.#veth = veth;
     this.hand = new EC2Client({
@@ -98,8 +105,9 @@ export class MotoLab {
     execFileSync("ip", ["link", "add", veth, "type", "veth", "peer", "name", `${veth}p`]);
     execFileSync("ip", ["addr", "add", `198.18.${third}.1/30`, "dev", veth]);
     execFileSync("ip", ["link", "set", veth, "up"]);
-    const proxy = await startEc2Proxy(moto.endpoint, options.traits ?? {}, `198.18.${third}.1`);
-    const lab = new MotoLab(moto, proxy, veth);
+    const address = `198.18.${third}.1`;
+    const proxy = await startEc2Proxy(moto.endpoint, options.traits ?? {}, address);
+    const lab = new MotoLab(moto, proxy, veth, address);
     execFileSync("ip", ["link", "set", `${veth}p`, "netns", lab.namespace.name]);
     lab.namespace.run("ip", "addr", "add", `198.18.${third}.2/30`, "dev", `${veth}p`);
     lab.namespace.run("ip", "link", "set", `${veth}p`, "up");
@@ -237,6 +245,11 @@ export class MotoLab {
 
   /** Starts a controller in the namespace and does not wait for it. */
   launch(...flags: readonly string[]): LabController {
+    return this.launchAs("test", ...flags);
+  }
+
+  /** Starts a controller whose calls to EC2 are signed with this access key id, and does not wait for it. */
+  launchAs(keyId: string, ...flags: readonly string[]): LabController {
     const socket = join(this.folder, `api-${this.#controllers.size}-${Date.now()}.sock`);
     const child = spawn(
       "ip",
@@ -258,7 +271,7 @@ export class MotoLab {
         env: {
           ...process.env,
           AWS_ENDPOINT_URL: this.proxy.endpoint,
-          AWS_ACCESS_KEY_ID: "test",
+          AWS_ACCESS_KEY_ID: keyId,
           AWS_SECRET_ACCESS_KEY: "test",
           AWS_EC2_METADATA_DISABLED: "true",
         },
@@ -342,6 +355,14 @@ class ControllerProcess implements LabController {
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#child.kill(signal);
+  }
+
+  errors(): string {
+    return this.#errors;
   }
 
   #read(text: string): void {
