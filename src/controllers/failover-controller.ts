@@ -87,8 +87,12 @@ export class FailoverController {
       answered,
       health: health.snapshot(),
     });
-    stranded.forEach((route) => this.#strand(route, host));
     const ours = operations.filter((operation) => journal.has(operation));
+    if (!state.measured && ours.length === 0) {
+      log.info({ host }, "a node is down; the first pass moves its routes once its stand-ins are known");
+      return;
+    }
+    stranded.forEach((route) => this.#strand(route, host));
     if (dryRun || ours.length === 0) {
       log.warn({ host, routes: ours.length, dryRun }, "a node is down, nothing is moved");
       return;

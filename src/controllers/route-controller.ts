@@ -69,7 +69,6 @@ export class RouteController {
   readonly #loop: ReconcileLoop;
   readonly #abort = new AbortController();
   #lastPass: PassView | undefined;
-  #measured = false;
   #unsettledPasses = 0;
   #wantsNext: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -184,11 +183,11 @@ export class RouteController {
     const readAt = clock.now();
     const raw = await cloud.describe(signal);
     await onFacts(raw, signal);
-    if (!this.#measured) {
+    if (!state.measured) {
       const facts = state.overlay.over(raw, started);
       state.publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt, started));
       await health.whenMeasured(signal, FIRST_MEASURE_MS);
-      this.#measured = true;
+      state.measured = true;
     }
     // From here to the first write nothing waits, so that the plan knows every verdict up to now.
     const epoch = state.nextEpoch();

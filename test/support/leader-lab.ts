@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { join } from "node:path";
 
 import type { EtcdStore } from "../../src/adapters/etcd/etcd-store.ts";
@@ -221,6 +222,40 @@ export class LeaderLab {
           (term) => term.id === keyId && startedMs >= term.startedMs && startedMs <= term.endedMs,
         ),
     );
+  }
+
+  /** Resolves at the next change under `prefix` after `revision`. */
+  async nextChange(prefix: string, revision: number, signal: AbortSignal): Promise<void> {
+    for await (const _ of this.store.watch(prefix, revision, signal)) {
+      return;
+    }
+  }
+
+  /** Waits until our own writes are so old that EC2's word counts again: 5 s. */
+  async writesSettled(): Promise<void> {
+    await until(
+      "the last write is old",
+      () => performance.now() - (this.writes().at(-1)?.endedMs ?? 0) > 5_500,
+      15_000,
+    );
+  }
+
+  /** One GET over the replica's socket, as it is answered. */
+  raw(
+    { controller }: LabReplica,
+    path: string,
+  ): Promise<{ readonly status: number; readonly location: string; readonly body: string }> {
+    return new Promise((resolve, reject) => {
+      get({ socketPath: controller.socket, path, agent: false }, (response) => {
+        let body = "";
+        response.setEncoding("utf8").on("data", (text: string) => {
+          body += text;
+        });
+        response.once("error", reject).once("end", () => {
+          resolve({ status: response.statusCode ?? 0, location: response.headers.location ?? "", body });
+        });
+      }).once("error", reject);
+    });
   }
 
   async close(): Promise<void> {

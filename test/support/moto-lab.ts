@@ -47,6 +47,8 @@ export interface LabOptions {
 /** A controller process of ours in the lab's namespace. */
 export interface LabController {
   readonly client: RomanaClient;
+  /** Where its API listens. */
+  readonly socket: string;
   readonly pid: number;
   /** Lines that it logged so far, parsed. */
   readonly log: () => readonly Readonly<Record<string, unknown>>[];
@@ -296,6 +298,7 @@ export class MotoLab {
 
 class ControllerProcess implements LabController {
   readonly client: RomanaClient;
+  readonly socket: string;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #lines: Readonly<Record<string, unknown>>[] = [];
   readonly #ended: Promise<number | null>;
@@ -304,6 +307,7 @@ class ControllerProcess implements LabController {
 
   constructor(child: ChildProcessByStdio<null, Readable, Readable>, socket: string) {
     this.#child = child;
+    this.socket = socket;
     this.client = new RomanaClient({
       endpoint: { kind: "unix", path: socket },
       signal: new AbortController().signal,
