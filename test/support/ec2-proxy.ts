@@ -180,6 +180,11 @@ export class Ec2Proxy {
     return counts;
   }
 
+  /** Closes the connections on which nothing is asked just now, as a server does after a while. */
+  closeIdle(): void {
+    this.#server.closeIdleConnections();
+  }
+
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());

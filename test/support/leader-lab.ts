@@ -200,7 +200,7 @@ export class LeaderLab {
     const { entries } = await this.store.list(JOURNAL, AbortSignal.timeout(5_000));
     return entries
       .map(({ key, value }) => ({
-        key: key.slice(JOURNAL.length).replace("/", " ").replace("-", "/").replace("rtb/", "rtb-"),
+        key: key.slice(JOURNAL.length).replace("/", " ").replace(/-(\d+)$/, "/$1"),
         target: (JSON.parse(value) as { readonly target: string }).target,
       }))
       .toSorted(byKey);

@@ -86,6 +86,7 @@ export class MotoLab {
   readonly hand: EC2Client;
   readonly #controllers = new Set<LabController>();
   readonly #veth: string;
+  #losesConnects = false;
 
   private constructor(moto: Moto, proxy: Ec2Proxy, veth: string, address: string) {
     this.#moto = moto;
@@ -187,8 +188,28 @@ export class MotoLab {
     this.namespace.add("unsendable", ...addresses);
   }
 
+  /** No new connection to EC2 comes about: what asks for one is lost. Idle ones are closed. */
+  loseConnects(): void {
+    const { hostname, port } = new URL(this.proxy.endpoint);
+    this.namespace.nft(`add chain ip probe calling { type filter hook output priority 1; }
+      add rule ip probe calling ip daddr ${hostname} tcp dport ${port} tcp flags & (syn | ack) == syn drop`);
+    this.#losesConnects = true;
+    this.proxy.closeIdle();
+  }
+
+  /** Connections to EC2 that are asked for and do not stand yet. */
+  connecting(): number {
+    const { port } = new URL(this.proxy.endpoint);
+    const lines = this.namespace.run("ss", "-Htn", "state", "syn-sent", `( dport = :${port} )`).trim();
+    return lines === "" ? 0 : lines.split("\n").length;
+  }
+
   heal(): void {
     this.namespace.heal();
+    if (this.#losesConnects) {
+      this.namespace.nft("flush chain ip probe calling");
+      this.#losesConnects = false;
+    }
   }
 
   /** Routes of one of our tables, straight from moto: destination to interface. Local routes are left out. */
