@@ -116,10 +116,10 @@ export class RouteController {
     return this.#loop.failures;
   }
 
-  /** Alarms of the last plan, and of failovers since. */
+  /** Alarms of the last plan, and of failovers since; none before the probes had their first word. */
   alarms(): readonly RouteAlarm[] {
     const { state, failover } = this.#options;
-    const planned = state.snapshot()?.plan.alarms ?? [];
+    const planned = (state.measured ? state.snapshot()?.plan.alarms : undefined) ?? [];
     const subjects = new Set(planned.map(({ subject }) => subject));
     return [...planned, ...failover.alarms().filter(({ subject }) => !subjects.has(subject))];
   }

@@ -96,6 +96,26 @@ describe("a controller on a region", () => {
     ]);
   });
 
+  it("calls no stand-in missing before the probes had their first word, and then moves a dead node's routes with the first pass", async () => {
+    const former = await settled();
+    await region.clock.runUntilSettled(former.passes.stop());
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const standIn = dead === "a1" ? "a2" : "a1";
+    const measured = Promise.withResolvers<void>();
+    region.health.whenMeasured = () => measured.promise;
+    region.health.states.set(dead, "down").set(standIn, "rising");
+    const controller = await region.controller();
+    controller.passes.start();
+    await region.clock.runFor(1_000);
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+    expect(controller.passes.alarms()).toEqual([]);
+
+    region.health.states.set(standIn, "up");
+    measured.resolve();
+    await region.clock.runFor(1_000);
+    expect(region.gatewayOf("100.96.0.0/16")).toBe(standIn);
+  });
+
   it("tries a third node at once when the stand-in's interface vanished before the write", async () => {
     region.groups["100.96.0.0/16"] = ["a1", "a2", "a3"];
     delete region.groups["100.97.0.0/16"];
