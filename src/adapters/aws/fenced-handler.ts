@@ -1,11 +1,10 @@
 import {
   Agent as HttpAgent,
   request as requestHttp,
-  type AgentOptions,
   type ClientRequest,
   type IncomingMessage,
 } from "node:http";
-import { Agent as HttpsAgent, request as requestHttps } from "node:https";
+import { Agent as HttpsAgent, request as requestHttps, type AgentOptions } from "node:https";
 import type { Socket } from "node:net";
 
 /** What the SDK wants sent, as far as EC2's query protocol and the credential services use it. */

@@ -1,9 +1,14 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { fenceAttempt, FencedHandler } from "../../../src/adapters/aws/fenced-handler.ts";
+import { TestAuthority } from "../../support/test-authority.ts";
 
 const CONNECT_MS = 1_000;
 
@@ -135,5 +140,54 @@ describe("FencedHandler", () => {
     const request = { protocol: "http:", hostname: "127.0.0.1", port, method: "GET", path: "/", headers: {} };
 
     await expect(handler.handle(request)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+
+  it("asks the fence after the TLS handshake, and not before", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "romana-fence-"));
+    const authority = await TestAuthority.create();
+    const { cert, key } = await authority.issue(folder, "ec2");
+    const heard: string[] = [];
+    const tls = createTlsServer(
+      { cert: readFileSync(cert), key: readFileSync(key), maxVersion: "TLSv1.2" },
+      (_, response) => {
+        heard.push("request");
+        response.end("ok");
+      },
+    );
+    tls.on("secureConnection", () => heard.push("handshake"));
+    await new Promise<void>((resolve) => {
+      tls.listen(0, "127.0.0.1", resolve);
+    });
+    const secure = new FencedHandler({ keepAlive: true, ca: readFileSync(authority.ca) }, CONNECT_MS);
+    const { port } = tls.address() as AddressInfo;
+    const request = {
+      protocol: "https:",
+      hostname: "127.0.0.1",
+      port,
+      method: "POST",
+      path: "/",
+      headers: {},
+    };
+    const held = new AbortController().signal;
+    let secured = false;
+    fenceAttempt(held, () => {
+      secured = heard.includes("handshake");
+    });
+    try {
+      const { response } = await secure.handle(request, { abortSignal: held });
+      response.body.resume();
+
+      expect(response.statusCode).toBe(200);
+      expect(secured).toBe(true);
+      expect(heard).toEqual(["handshake", "request"]);
+    } finally {
+      secure.destroy();
+      tls.closeAllConnections();
+      await new Promise<void>((resolve) => {
+        tls.close(() => resolve());
+      });
+      authority.remove();
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });

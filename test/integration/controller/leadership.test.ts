@@ -134,6 +134,9 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     await lab.remove(leader);
     await lab.moved(node);
 
+    expect(leader.controller.log().filter(({ msg }) => msg === GIVEN_UP)).toMatchObject([
+      { level: "info", epoch: lab.terms.at(-2)?.epoch },
+    ]);
     // Nobody waited for a lease to end.
     expect(startedMs - endedMs).toBeLessThan(TTL_MS / 3);
     expect(startedMs - started).toBeLessThan(TTL_MS);
