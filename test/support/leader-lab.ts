@@ -110,13 +110,24 @@ export class LeaderLab {
 
   /** Waits until `count` replicas answer and one of them leads; answers that one. */
   async led(count = this.replicas.length): Promise<LabReplica> {
-    await until("all replicas answer and one leads", async () => {
-      const answers = await Promise.all(
-        this.replicas.map(({ controller }) => controller.client.status().catch(() => undefined)),
-      );
-      return answers.filter((answer) => answer !== undefined).length >= count && this.leader() !== undefined;
-    });
+    try {
+      await until("all replicas answer and one leads", () => this.#isLed(count), STARTED_MS, 50);
+    } catch (error) {
+      const said = this.replicas.map(({ name, controller }) => ({
+        name,
+        errors: controller.errors(),
+        log: controller.log().slice(-5),
+      }));
+      throw new Error(JSON.stringify({ terms: this.terms, said }), { cause: error });
+    }
     return this.leader() as LabReplica;
+  }
+
+  async #isLed(count: number): Promise<boolean> {
+    const answers = await Promise.all(
+      this.replicas.map(({ controller }) => controller.client.status().catch(() => undefined)),
+    );
+    return answers.filter((answer) => answer !== undefined).length >= count && this.leader() !== undefined;
   }
 
   /** Who leads by etcd's word. */
@@ -200,7 +211,10 @@ export class LeaderLab {
     const { entries } = await this.store.list(JOURNAL, AbortSignal.timeout(5_000));
     return entries
       .map(({ key, value }) => ({
-        key: key.slice(JOURNAL.length).replace("/", " ").replace(/-(\d+)$/, "/$1"),
+        key: key
+          .slice(JOURNAL.length)
+          .replace("/", " ")
+          .replace(/-(\d+)$/, "/$1"),
         target: (JSON.parse(value) as { readonly target: string }).target,
       }))
       .toSorted(byKey);
@@ -308,6 +322,8 @@ export function urlOf(replica: string): string {
   return `https://${replica}.invalid:9600`;
 }
 
+/** In what time a replica starts on a busy machine. */
+const STARTED_MS = 60_000;
 const LEADER = "/romana/leader";
 const JOURNAL = "/romana/journal/";
 
