@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TokenBucket } from "../../src/core/cloud/token-bucket.ts";
 import { containsCidr, networkOf } from "../../src/core/net/cidr.ts";
 import { errorAnswer, htmlAnswer, routeItems, textIn, textsIn, withBody, type Answer } from "./ec2-xml.ts";
+import { HeldCalls, type HeldCall } from "./held-calls.ts";
 
 /**
  * What becomes of a call instead of being forwarded. `lost` is forwarded, and then the connection is cut; `reset` cuts it at once; `hang` never answers;
@@ -43,22 +44,6 @@ export interface ProxyCall {
   /** Of the answer; 0 when none was given. */
   readonly status: number;
   readonly endedMs: number;
-}
-
-/** A call that the proxy keeps on its way to EC2. */
-export interface HeldCall {
-  /** Resolves when it has come. */
-  readonly caught: Promise<void>;
-  /** Lets it go on, whether its sender still waits or not; nothing is held any more. Resolves when it has been answered. */
-  release(): Promise<void>;
-}
-
-interface Trap extends HeldCall {
-  readonly action: string;
-  readonly keyId: string;
-  spring: (() => void) | undefined;
-  readonly opened: Promise<void>;
-  readonly answered: () => void;
 }
 
 interface Injection {
@@ -98,7 +83,7 @@ export class Ec2Proxy {
   readonly #delaysMs = new Map<string, number>();
   readonly #injections: Injection[] = [];
   readonly #calls: ProxyCall[] = [];
-  readonly #traps: Trap[] = [];
+  readonly #held = new HeldCalls();
   /** The end of the last change of each table, so that a check and the change it guards are one. */
   readonly #tableTurns = new Map<string, Promise<unknown>>();
   #routeLimit = Number.POSITIVE_INFINITY;
@@ -142,23 +127,7 @@ export class Ec2Proxy {
 
   /** Keeps the next call of `action` that this key signs, as a slow network might, until it is released. */
   hold(action: string, keyId: string): HeldCall {
-    const caught = Promise.withResolvers<void>();
-    const opened = Promise.withResolvers<void>();
-    const answered = Promise.withResolvers<void>();
-    const trap: Trap = {
-      action,
-      keyId,
-      caught: caught.promise,
-      opened: opened.promise,
-      spring: caught.resolve,
-      answered: answered.resolve,
-      release: () => {
-        opened.resolve();
-        return trap.spring === undefined ? answered.promise : Promise.resolve();
-      },
-    };
-    this.#traps.push(trap);
-    return trap;
+    return this.#held.hold(action, keyId);
   }
 
   /** `CreateRoute` into a table that holds this many routes answers `RouteLimitExceeded`; local routes do not count. */
@@ -199,15 +168,7 @@ export class Ec2Proxy {
     const action = parameters.get("Action") ?? "";
     const call = { action, parameters, headers: incoming.headers, body };
     await sleep(this.#delaysMs.get(action) ?? 0);
-    const trap = this.#traps.find((each) => {
-      return each.spring !== undefined && each.action === action && each.keyId === keyOf(call);
-    });
-    if (trap !== undefined) {
-      trap.spring?.();
-      trap.spring = undefined;
-      await trap.opened;
-    }
-    const answer = await this.#answer(call).finally(() => trap?.answered());
+    const answer = await this.#held.pass(action, keyOf(call), () => this.#answer(call));
     if (answer === "hang") {
       this.#note(call, startedMs, 0);
       return;

@@ -98,6 +98,20 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     ]);
   });
 
+  it("let only the leader probe the nodes", async () => {
+    const leader = await lab.led();
+    const { namespace } = lab.moto;
+    const first = namespace.probes();
+    await until("nodes are probed", () => namespace.probes() > first);
+    leader.controller.signal("SIGSTOP");
+    const stopped = namespace.probes();
+    // Shorter than what the lease has left at the least.
+    await sleep(TTL_MS / 3);
+
+    expect(namespace.probes()).toBe(stopped);
+    expect(lab.leader()?.name).toBe(leader.name);
+  });
+
   it("send those who ask a follower about routes to the leader", async () => {
     const leader = await lab.led();
     const follower = lab.replicas.find(({ name }) => name !== leader.name);
