@@ -186,7 +186,7 @@ export class RouteController {
     if (!state.measured) {
       const facts = state.overlay.over(raw, started);
       state.publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt, started));
-      await health.whenMeasured(signal, FIRST_MEASURE_MS);
+      await Promise.all([health.whenMeasured(signal, FIRST_MEASURE_MS), failover.failOverEarly()]);
       state.measured = true;
     }
     // From here to the first write nothing waits, so that the plan knows every verdict up to now.
