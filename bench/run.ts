@@ -20,6 +20,7 @@ const SUITES: readonly Suite[] = [
     ids: ["failover-median", "failover-p99", "failover-latency", "failover-bulk"],
     load: () => import("./failover.ts"),
   },
+  { ids: ["leader-kill"], load: () => import("./leader-kill.ts") },
   { ids: ["calls-idle", "writes-500", "writes-500-coarse", "rss-1000"], load: () => import("./scale.ts") },
   {
     ids: ["rest-alloc-1", "rest-alloc-3", "rest-alloc-idle", "rest-alloc-250k", "start-250k", "rss-250k"],

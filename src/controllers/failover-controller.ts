@@ -12,6 +12,8 @@ import type { RouteState } from "./route-state.ts";
 
 /** How long a failover waits for the store to note its new targets. */
 const JOURNAL_PATIENCE_MS = 200;
+/** So long further stand-ins are waited for when one came up before the first pass: they come together. */
+const TOGETHER_MS = 20;
 /** Failovers that are remembered. */
 const REMEMBERED = 100;
 
@@ -49,6 +51,9 @@ export class FailoverController {
   readonly #options: FailoverControllerOptions;
   readonly #records: FailoverRecord[] = [];
   readonly #stranded = new Map<Cidr, RouteAlarm>();
+  /** Hosts that went down before the first pass, when nobody was known yet who could take over. */
+  readonly #early = new Set<string>();
+  #retrying = false;
 
   constructor(options: FailoverControllerOptions) {
     this.#options = options;
@@ -67,6 +72,7 @@ export class FailoverController {
   /** A pass has planned with all that was known: its own alarms count from here on. */
   settled(): void {
     this.#stranded.clear();
+    this.#early.clear();
   }
 
   /** `host` was confirmed down: its routes go to stand-ins among those that `answered` the same burst. Never rejects. */
@@ -75,6 +81,7 @@ export class FailoverController {
     const snapshot = state.snapshot();
     const verdictAt = clock.monotonic();
     if (snapshot === undefined) {
+      this.#early.add(host);
       return;
     }
     const epoch = state.nextEpoch();
@@ -87,8 +94,18 @@ export class FailoverController {
       answered,
       health: health.snapshot(),
     });
-    stranded.forEach((route) => this.#strand(route, host));
     const ours = operations.filter((operation) => journal.has(operation));
+    const waits = !state.measured && stranded.length > 0;
+    if (waits) {
+      this.#early.add(host);
+    } else {
+      this.#early.delete(host);
+      stranded.forEach((route) => this.#strand(route, host));
+    }
+    if (waits && ours.length === 0) {
+      log.debug({ host }, "a node is down; its stand-ins are not known yet");
+      return;
+    }
     if (dryRun || ours.length === 0) {
       log.warn({ host, routes: ours.length, dryRun }, "a node is down, nothing is moved");
       return;
@@ -105,13 +122,37 @@ export class FailoverController {
       movedAt: clock.monotonic(),
       moved: done,
       failed: ours.length - done,
-      stranded: stranded.length,
+      stranded: waits ? 0 : stranded.length,
     };
     this.#records.push(record);
     this.#records.splice(0, this.#records.length - REMEMBERED);
     const durationMs = Math.round(record.movedAt - verdictAt);
     this.#options.meter?.failover({ ...record, seconds: durationMs / 1000 });
     log.warn({ ...record, durationMs }, "a node is down, its routes moved");
+  }
+
+  /**
+   * Something more is known before the first pass has planned: what stands, or that a node is up. Moves what could not be moved without it, so that one node that
+   * is slow to be judged does not hold up the others' failover. Never rejects.
+   */
+  async failOverEarly(): Promise<void> {
+    const { state, health, clock, signal } = this.#options;
+    if (this.#early.size === 0 || this.#retrying || state.measured) {
+      return;
+    }
+    this.#retrying = true;
+    await clock.sleep(TOGETHER_MS, signal).catch(() => undefined);
+    this.#retrying = false;
+    const { blind, nodes, confirmed } = health.snapshot();
+    if (blind || state.measured || signal.aborted) {
+      return;
+    }
+    const dead = [...this.#early].filter((host) => nodes.get(host)?.health === "down");
+    await Promise.all(
+      dead.map((host) =>
+        this.failOver(host, new Set([...nodes.keys()].filter((other) => confirmed(other, host)))),
+      ),
+    );
   }
 
   /** Answers how many of them EC2 took. */

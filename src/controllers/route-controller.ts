@@ -72,7 +72,6 @@ export class RouteController {
   readonly #loop: ReconcileLoop;
   readonly #abort = new AbortController();
   #lastPass: PassView | undefined;
-  #measured = false;
   #unsettledPasses = 0;
   #wantsNext: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -126,10 +125,10 @@ export class RouteController {
     return this.#loop.failures;
   }
 
-  /** Alarms of the last plan, and of failovers since. */
+  /** Alarms of the last plan, and of failovers since; none before the probes had their first word. */
   alarms(): readonly RouteAlarm[] {
     const { state, failover } = this.#options;
-    const planned = state.snapshot()?.plan.alarms ?? [];
+    const planned = (state.measured ? state.snapshot()?.plan.alarms : undefined) ?? [];
     const subjects = new Set(planned.map(({ subject }) => subject));
     return [...planned, ...failover.alarms().filter(({ subject }) => !subjects.has(subject))];
   }
@@ -193,11 +192,11 @@ export class RouteController {
     const readAt = clock.now();
     const raw = await cloud.describe(signal);
     await onFacts(raw, signal);
-    if (!this.#measured) {
+    if (!state.measured) {
       const facts = state.overlay.over(raw, started);
       state.publish(this.#snapshotOf(facts, planRoutes(this.#input(facts, true)), readAt, started));
-      await health.whenMeasured(signal, FIRST_MEASURE_MS);
-      this.#measured = true;
+      await Promise.all([health.whenMeasured(signal, FIRST_MEASURE_MS), failover.failOverEarly()]);
+      state.measured = true;
     }
     // From here to the first write nothing waits, so that the plan knows every verdict up to now.
     const epoch = state.nextEpoch();

@@ -37,6 +37,8 @@ export class RouteState {
   readonly overlay = new RouteOverlay(CONSISTENCY_MS);
   /** Failures that wait for their next try: routes by "table destination", tables and interfaces by id. */
   readonly setbacks = new Setbacks();
+  /** Whether the first pass has waited for the probes' first word: until then a node may be up without our knowing it. */
+  measured = false;
   readonly #options: RouteStateOptions;
   readonly #learnedQuota = new Map<string, { readonly quota: number; readonly until: number }>();
   #snapshot: RouteSnapshot | undefined;

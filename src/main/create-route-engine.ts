@@ -125,6 +125,8 @@ export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSi
     parts.meter?.verdict(verdict.kind);
     if (verdict.kind === "down") {
       await failover.failOver(verdict.host, verdict.answered);
+    } else if (verdict.kind === "up") {
+      await failover.failOverEarly();
     }
     controller.trigger();
   }

@@ -1,7 +1,9 @@
 import { HostController } from "../controllers/host-controller.ts";
 import type { Duties } from "../controllers/leader-terms.ts";
 import type { ReporterFacts } from "../controllers/route-reporter.ts";
+import type { ProbeTarget } from "../core/health/state.ts";
 import type { Cidr } from "../core/net/cidr.ts";
+import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { RouteDemand } from "../core/routing/route-plan.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Leadership } from "../ports/election.ts";
@@ -54,6 +56,8 @@ export async function beginDuties(
     signal,
   );
   const { controller } = engine;
+  // Whoever may be a gateway is probed while EC2 is read for the first time: both take about a second, and a node may be dead already.
+  engine.monitor?.setTargets(addressing.hosts().hosts.map(firstTarget));
   const ignoreChanges = addressing.onChange((what) =>
     what === "blocks" ? controller.blocksChanged() : controller.trigger(),
   );
@@ -65,6 +69,11 @@ export async function beginDuties(
       await engine.stop();
     },
   };
+}
+
+/** A host before it is known what it serves, and who could take that over. */
+function firstTarget({ name, ip }: { readonly name: string; readonly ip: Ipv4 }): ProbeTarget {
+  return { host: name, address: ip, role: "stand-in", standIns: [], zone: "" };
 }
 
 /** The addressing side as the planner reads it. */

@@ -27,6 +27,8 @@ export interface StoreElectionOptions {
 const SAFE_PART = 0.9;
 /** Keep-alives per time to live. */
 const KEEP_ALIVES = 3;
+/** Why a term ended that its replica gave up itself, which is nothing to worry about. */
+const RESIGNED = "it gave the lead up";
 /** The longest wait for the store to let a lease go. */
 const REVOKE_MS = 1_000;
 
@@ -245,7 +247,10 @@ class Term implements Leadership {
       return;
     }
     this.#deadline?.cancel();
-    this.#log.warn({ epoch: this.epoch, reason }, "this replica leads no longer");
+    this.#log[reason === RESIGNED ? "info" : "warn"](
+      { epoch: this.epoch, reason },
+      "this replica leads no longer",
+    );
     this.#over.abort(
       new NetworkError("transient", "LEADERSHIP_LOST", `this replica leads no longer: ${reason}; ask again`, {
         epoch: this.epoch,
@@ -254,7 +259,7 @@ class Term implements Leadership {
   }
 
   async resign(): Promise<void> {
-    this.end("it gave the lead up");
+    this.end(RESIGNED);
     await revoke(this.#options, this.#lease, this.#log);
   }
 

@@ -129,6 +129,65 @@ describe("a controller on a region", () => {
     ]);
   });
 
+  it("calls no stand-in missing before the probes had their first word, and then moves a dead node's routes with the first pass", async () => {
+    const former = await settled();
+    await region.clock.runUntilSettled(former.passes.stop());
+    const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+    const standIn = dead === "a1" ? "a2" : "a1";
+    const measured = Promise.withResolvers<void>();
+    region.health.whenMeasured = () => measured.promise;
+    region.health.states.set(dead, "down").set(standIn, "rising");
+    const controller = await region.controller();
+    controller.passes.start();
+    await region.clock.runFor(1_000);
+    await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set([standIn])));
+    expect(controller.passes.alarms()).toEqual([]);
+
+    region.health.states.set(standIn, "up");
+    measured.resolve();
+    await region.clock.runFor(1_000);
+    expect(region.gatewayOf("100.96.0.0/16")).toBe(standIn);
+  });
+
+  it.for(["before", "after"])(
+    "does not wait for another node's first verdict with the routes of a node that went down %s the first look",
+    async (when) => {
+      const former = await settled();
+      await region.clock.runUntilSettled(former.passes.stop());
+      const dead = region.gatewayOf("100.96.0.0/16") ?? "";
+      const standIn = dead === "a1" ? "a2" : "a1";
+      const writes = region.writes();
+      const measured = Promise.withResolvers<void>();
+      region.health.whenMeasured = () => measured.promise;
+      const controller = await region.controller();
+      const goDown = async (): Promise<void> => {
+        region.health.states.set(dead, "down").set(standIn, "rising");
+        await region.clock.runUntilSettled(controller.failover.failOver(dead, new Set(["b1"])));
+      };
+      if (when === "before") {
+        await goDown();
+      }
+      controller.passes.start();
+      await region.clock.runFor(1_000);
+      if (when === "after") {
+        await goDown();
+      }
+      expect(region.writes()).toBe(writes);
+
+      region.health.states.set(standIn, "up");
+      await region.clock.runUntilSettled(controller.failover.failOverEarly());
+      expect(region.tables.map((table) => region.gatewayOf("100.96.0.0/16", table))).toEqual([
+        standIn,
+        standIn,
+      ]);
+      expect(region.writes()).toBe(writes + 2);
+      measured.resolve();
+      await region.clock.runFor(5_000);
+      expect(region.writes()).toBe(writes + 2);
+      expect(controller.failover.records()).toMatchObject([{ host: dead, moved: 2, stranded: 0 }]);
+    },
+  );
+
   it("tries a third node at once when the stand-in's interface vanished before the write", async () => {
     region.groups["100.96.0.0/16"] = ["a1", "a2", "a3"];
     delete region.groups["100.97.0.0/16"];

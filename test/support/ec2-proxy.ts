@@ -11,6 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TokenBucket } from "../../src/core/cloud/token-bucket.ts";
 import { containsCidr, networkOf } from "../../src/core/net/cidr.ts";
 import { errorAnswer, htmlAnswer, routeItems, textIn, textsIn, withBody, type Answer } from "./ec2-xml.ts";
+import { HeldCalls, type HeldCall } from "./held-calls.ts";
 
 /**
  * What becomes of a call instead of being forwarded. `lost` is forwarded, and then the connection is cut; `reset` cuts it at once; `hang` never answers;
@@ -37,6 +38,8 @@ export interface AwsTraits {
 export interface ProxyCall {
   readonly action: string;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Access key id that signed it. */
+  readonly keyId: string;
   readonly startedMs: number;
   /** Of the answer; 0 when none was given. */
   readonly status: number;
@@ -80,6 +83,7 @@ export class Ec2Proxy {
   readonly #delaysMs = new Map<string, number>();
   readonly #injections: Injection[] = [];
   readonly #calls: ProxyCall[] = [];
+  readonly #held = new HeldCalls();
   /** The end of the last change of each table, so that a check and the change it guards are one. */
   readonly #tableTurns = new Map<string, Promise<unknown>>();
   #routeLimit = Number.POSITIVE_INFINITY;
@@ -121,6 +125,11 @@ export class Ec2Proxy {
     this.#injections.push({ action, failure, skip, times });
   }
 
+  /** Keeps the next call of `action` that this key signs, as a slow network might, until it is released. */
+  hold(action: string, keyId: string): HeldCall {
+    return this.#held.hold(action, keyId);
+  }
+
   /** `CreateRoute` into a table that holds this many routes answers `RouteLimitExceeded`; local routes do not count. */
   limitRoutes(routes: number): void {
     this.#routeLimit = routes;
@@ -140,6 +149,11 @@ export class Ec2Proxy {
     return counts;
   }
 
+  /** Closes the connections on which nothing is asked just now, as a server does after a while. */
+  closeIdle(): void {
+    this.#server.closeIdleConnections();
+  }
+
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
@@ -154,7 +168,7 @@ export class Ec2Proxy {
     const action = parameters.get("Action") ?? "";
     const call = { action, parameters, headers: incoming.headers, body };
     await sleep(this.#delaysMs.get(action) ?? 0);
-    const answer = await this.#answer(call);
+    const answer = await this.#held.pass(action, keyOf(call), () => this.#answer(call));
     if (answer === "hang") {
       this.#note(call, startedMs, 0);
       return;
@@ -168,9 +182,11 @@ export class Ec2Proxy {
     outgoing.writeHead(answer.status, answer.headers).end(answer.body);
   }
 
-  #note({ action, parameters }: Call, startedMs: number, status: number): void {
+  #note(call: Call, startedMs: number, status: number): void {
+    const { action, parameters } = call;
     this.#calls.push({
       action,
+      keyId: keyOf(call),
       parameters: Object.fromEntries(parameters),
       startedMs,
       status,
@@ -349,6 +365,11 @@ export class Ec2Proxy {
     const { "transfer-encoding": _, connection: __, ...rest } = response.headers;
     return withBody({ status: response.statusCode ?? 0, headers: rest, body: answer }, answer);
   }
+}
+
+/** `Authorization: AWS4-HMAC-SHA256 Credential=KEY/20261122/us-east-1/ec2/aws4_request, …` */
+function keyOf({ headers }: Call): string {
+  return /Credential=([^/]+)\//.exec(String(headers["authorization"]))?.[1] ?? "";
 }
 
 async function bodyOf(message: IncomingMessage): Promise<Buffer> {

@@ -49,6 +49,8 @@ export interface LabOptions {
 /** A controller process of ours in the lab's namespace. */
 export interface LabController {
   readonly client: RomanaClient;
+  /** Where its API listens. */
+  readonly socket: string;
   readonly pid: number;
   /** Where it serves its REST API. */
   readonly endpoint: Endpoint;
@@ -61,6 +63,10 @@ export interface LabController {
   readonly kill: () => Promise<void>;
   /** Its exit code, when it ends by itself. */
   readonly ended: () => Promise<number | null>;
+  /** `SIGSTOP` makes it stand still until `SIGCONT`. */
+  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => void;
+  /** Everything that it said outside its log. */
+  readonly errors: () => string;
 }
 
 /**
@@ -78,15 +84,19 @@ export class MotoLab {
   readonly namespace = new ProbeNamespace();
   readonly folder = mkdtempSync(join(tmpdir(), "romana-lab-"));
   vpcId = "";
+  /** Where this process is reached from the namespace. */
+  readonly address: string;
   readonly #moto: Moto;
   readonly proxy: Ec2Proxy;
   /** Goes to moto past the proxy. */
   readonly hand: EC2Client;
   readonly #controllers = new Set<LabController>();
   readonly #veth: string;
+  #losesConnects = false;
 
-  private constructor(moto: Moto, proxy: Ec2Proxy, veth: string) {
+  private constructor(moto: Moto, proxy: Ec2Proxy, veth: string, address: string) {
     this.#moto = moto;
+    this.address = address;
     this.proxy = proxy;
     this.#veth = veth;
     this.hand = new EC2Client({
@@ -104,8 +114,9 @@ export class MotoLab {
     execFileSync("ip", ["link", "add", veth, "type", "veth", "peer", "name", `${veth}p`]);
     execFileSync("ip", ["addr", "add", `198.18.${third}.1/30`, "dev", veth]);
     execFileSync("ip", ["link", "set", veth, "up"]);
-    const proxy = await startEc2Proxy(moto.endpoint, options.traits ?? {}, `198.18.${third}.1`);
-    const lab = new MotoLab(moto, proxy, veth);
+    const address = `198.18.${third}.1`;
+    const proxy = await startEc2Proxy(moto.endpoint, options.traits ?? {}, address);
+    const lab = new MotoLab(moto, proxy, veth, address);
     execFileSync("ip", ["link", "set", `${veth}p`, "netns", lab.namespace.name]);
     lab.namespace.run("ip", "addr", "add", `198.18.${third}.2/30`, "dev", `${veth}p`);
     lab.namespace.run("ip", "link", "set", `${veth}p`, "up");
@@ -212,8 +223,28 @@ export class MotoLab {
     this.namespace.add("unsendable", ...addresses);
   }
 
+  /** No new connection to EC2 comes about: what asks for one is lost. Idle ones are closed. */
+  loseConnects(): void {
+    const { hostname, port } = new URL(this.proxy.endpoint);
+    this.namespace.nft(`add chain ip probe calling { type filter hook output priority 1; }
+      add rule ip probe calling ip daddr ${hostname} tcp dport ${port} tcp flags & (syn | ack) == syn drop`);
+    this.#losesConnects = true;
+    this.proxy.closeIdle();
+  }
+
+  /** Connections to EC2 that are asked for and do not stand yet. */
+  connecting(): number {
+    const { port } = new URL(this.proxy.endpoint);
+    const lines = this.namespace.run("ss", "-Htn", "state", "syn-sent", `( dport = :${port} )`).trim();
+    return lines === "" ? 0 : lines.split("\n").length;
+  }
+
   heal(): void {
     this.namespace.heal();
+    if (this.#losesConnects) {
+      this.namespace.nft("flush chain ip probe calling");
+      this.#losesConnects = false;
+    }
   }
 
   /** Routes of one of our tables, straight from moto: destination to interface. Local routes are left out. */
@@ -272,7 +303,12 @@ export class MotoLab {
 
   /** Starts a controller in the namespace and does not wait for it. */
   launch(...flags: readonly string[]): LabController {
-    return this.#spawn("controller", "--cloud=aws", ...flags);
+    return this.launchAs("test", ...flags);
+  }
+
+  /** Starts a controller whose calls to EC2 are signed with this access key id, and does not wait for it. */
+  launchAs(keyId: string, ...flags: readonly string[]): LabController {
+    return this.#spawn(keyId, "controller", "--cloud=aws", ...flags);
   }
 
   /** Starts a stand-alone router in the namespace and waits until its first pass has ended. */
@@ -284,10 +320,10 @@ export class MotoLab {
 
   /** Starts a stand-alone router in the namespace and does not wait for it. */
   launchRouter(...flags: readonly string[]): LabController {
-    return this.#spawn("vpc-router", ...flags);
+    return this.#spawn("test", "vpc-router", ...flags);
   }
 
-  #spawn(command: string, ...flags: readonly string[]): LabController {
+  #spawn(keyId: string, command: string, ...flags: readonly string[]): LabController {
     const socket = join(this.folder, `api-${this.#controllers.size}-${Date.now()}.sock`);
     const child = spawn(
       "ip",
@@ -308,7 +344,7 @@ export class MotoLab {
         env: {
           ...process.env,
           AWS_ENDPOINT_URL: this.proxy.endpoint,
-          AWS_ACCESS_KEY_ID: "test",
+          AWS_ACCESS_KEY_ID: keyId,
           AWS_SECRET_ACCESS_KEY: "test",
           AWS_EC2_METADATA_DISABLED: "true",
         },
@@ -334,6 +370,7 @@ export class MotoLab {
 class ControllerProcess implements LabController {
   readonly client: RomanaClient;
   readonly endpoint: Endpoint;
+  readonly socket: string;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #lines: Readonly<Record<string, unknown>>[] = [];
   readonly #ended: Promise<number | null>;
@@ -343,6 +380,7 @@ class ControllerProcess implements LabController {
   constructor(child: ChildProcessByStdio<null, Readable, Readable>, endpoint: Endpoint) {
     this.#child = child;
     this.endpoint = endpoint;
+    this.socket = endpoint.kind === "unix" ? endpoint.path : "";
     this.client = new RomanaClient({ endpoint, signal: new AbortController().signal });
     child.stdout.setEncoding("utf8").on("data", (text: string) => this.#read(text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -395,6 +433,14 @@ class ControllerProcess implements LabController {
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#child.kill(signal);
+  }
+
+  errors(): string {
+    return this.#errors;
   }
 
   #read(text: string): void {

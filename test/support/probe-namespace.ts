@@ -122,6 +122,7 @@ export class ProbeNamespace {
       }
       chain leaving {
         type filter hook output priority 0;
+        icmp type echo-request counter
         icmp type echo-request ip daddr @unsendable drop
         tcp flags & (syn | ack) == syn ip daddr @unsendable drop
       }
@@ -149,6 +150,12 @@ export class ProbeNamespace {
   /** Packets that the first counter of the input chain saw: ICMP "destination unreachable". */
   unreachables(): number {
     const found = /counter packets (\d+)/.exec(this.run("nft", "list", "chain", "ip", "probe", "arriving"));
+    return Number(found?.[1] ?? Number.NaN);
+  }
+
+  /** ICMP probes that were sent so far, by whomever. */
+  probes(): number {
+    const found = /counter packets (\d+)/.exec(this.run("nft", "list", "chain", "ip", "probe", "leaving"));
     return Number(found?.[1] ?? Number.NaN);
   }
 

@@ -9,7 +9,7 @@ interface Connection {
 }
 
 /**
- * A wire that can be broken: what connects to `port` of 127.0.0.1 is passed on to another port, until the test cuts it, makes it silent or loses
+ * A wire that can be broken: what connects to `port` of `host` is passed on to another port, until the test cuts it, makes it silent or loses
  * what is on it.
  */
 export class Relay {
@@ -17,6 +17,7 @@ export class Relay {
   answered = 0;
   /** How often connections were cut, by `cut` or `cutAfter`. */
   cuts = 0;
+  readonly host: string;
   readonly #target: number;
   readonly #connections = new Set<Connection>();
   readonly #held = new Set<Direction>();
@@ -25,13 +26,14 @@ export class Relay {
   #losing = false;
   #cutAt = Number.POSITIVE_INFINITY;
 
-  private constructor(target: number) {
+  private constructor(target: number, host: string) {
     this.#target = target;
+    this.host = host;
   }
 
   /** Passes on to `target`, a port of 127.0.0.1. */
-  static async start(target: number): Promise<Relay> {
-    const relay = new Relay(target);
+  static async start(target: number, host = "127.0.0.1"): Promise<Relay> {
+    const relay = new Relay(target, host);
     await relay.accept();
     return relay;
   }
@@ -103,7 +105,7 @@ export class Relay {
     const listener = createServer({ allowHalfOpen: false }, (client) => this.#connect(client));
     await new Promise<void>((resolve, reject) => {
       listener.once("error", reject);
-      listener.listen(this.#port, "127.0.0.1", () => resolve());
+      listener.listen(this.#port, this.host, () => resolve());
     });
     this.#listener = listener;
     this.#port = (listener.address() as AddressInfo).port;

@@ -4,6 +4,7 @@ import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { Ec2Cloud } from "./ec2-cloud.ts";
+import { FencedHandler } from "./fenced-handler.ts";
 import { InstanceMetadata, metadataOptions, type InstanceMetadataOptions } from "./imds.ts";
 import { readLean } from "./lean-answers.ts";
 
@@ -68,17 +69,10 @@ export async function createEc2Cloud(
   const metadata = new InstanceMetadata(options.metadata ?? metadataOptions(process.env));
   const region = options.region ?? (await configuredRegion()) ?? (await metadata.region(signal));
   const vpcId = options.vpc ?? (await metadata.vpcId(signal));
-  const sockets = { keepAlive: true, maxSockets };
   const client = new EC2Client({
     region,
     maxAttempts: 1,
-    requestHandler: {
-      connectionTimeout: CONNECTION_TIMEOUT_MS,
-      requestTimeout: Math.max(attemptTimeoutMs, readTimeoutMs),
-      throwOnRequestTimeout: true,
-      httpAgent: sockets,
-      httpsAgent: sockets,
-    },
+    requestHandler: new FencedHandler({ keepAlive: true, maxSockets }, CONNECTION_TIMEOUT_MS),
   });
   readLean(client);
   log.info({ region, vpcId, cluster: options.cluster }, "using the EC2 API");

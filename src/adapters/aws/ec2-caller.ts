@@ -4,6 +4,7 @@ import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { classifyError, type AskedCall } from "./classify-error.ts";
+import { fenceAttempt } from "./fenced-handler.ts";
 
 /** One call to EC2, with all its attempts. */
 export interface Ec2Call<Output> extends AskedCall {
@@ -11,7 +12,7 @@ export interface Ec2Call<Output> extends AskedCall {
   readonly countedAs?: string;
   /** Awaited before every attempt, for the milliseconds that it may take at most. When it rejects, the call ends with that very error. */
   readonly admit?: () => Promise<number>;
-  /** Milliseconds that one attempt may take, credentials included. */
+  /** Milliseconds that one attempt may take, credentials included. Once they are over it is not sent any more, whatever held it up. */
   readonly timeoutMs: number;
   /** Sends it once. */
   readonly send: (abortSignal: AbortSignal) => Promise<Output>;
@@ -92,9 +93,17 @@ export class Ec2Caller {
     let timedOut = false;
     const giveUp = (): void => ending.abort(signal.reason);
     signal.addEventListener("abort", giveUp, { once: true });
-    const timer = this.#options.clock.setTimer(timeoutMs, () => {
+    const { clock } = this.#options;
+    const sendByMs = clock.monotonic() + timeoutMs;
+    const timer = clock.setTimer(timeoutMs, () => {
       timedOut = true;
       ending.abort();
+    });
+    fenceAttempt(ending.signal, () => {
+      signal.throwIfAborted();
+      if (clock.monotonic() >= sendByMs) {
+        throw notSent(call, timeoutMs);
+      }
     });
     try {
       // The race ends attempts whose credentials do not come; a request is not sent any more once the signal is aborted.
@@ -110,6 +119,15 @@ export class Ec2Caller {
       signal.removeEventListener("abort", giveUp);
     }
   }
+}
+
+function notSent({ action, asked, details }: AskedCall, timeoutMs: number): NetworkError {
+  return new NetworkError(
+    "transient",
+    "CLOUD_UNAVAILABLE",
+    `cannot ${asked}: EC2 ${action} was not sent, its ${Math.round(timeoutMs)} ms were over before a connection stood; it is tried again`,
+    { ...details, action, outcomeUnknown: false },
+  );
 }
 
 function isTransient(error: unknown): error is NetworkError {
