@@ -216,6 +216,11 @@ describe("Replicas of AddressingService on one store", () => {
     await fc.assert(fc.asyncProperty(world(lost), checkWorld), { numRuns: 60 });
   }, 120_000);
 
+  it("do so in an order in which a topology was once put over a block that its decision had not seen", async () => {
+    const lost = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 4 });
+    await fc.assert(fc.asyncProperty(world(lost), checkWorld), { numRuns: 60, seed: -2_094_424_381 });
+  }, 120_000);
+
   it("would fail if a compare carried a newer revision than that of the decision", async () => {
     const newest: CommitFault = async (transaction, direct, store) => {
       const compare: Compare[] = [];

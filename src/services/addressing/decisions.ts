@@ -4,7 +4,7 @@ import type { Logger } from "../../ports/logger.ts";
 import type { CommitResult, Store, StoreOperation, Transaction } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
 import type { Addressing } from "../load-addressing.ts";
-import { writeTopology } from "../stored-records.ts";
+import { writeTopology, type Generation } from "../stored-records.ts";
 import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, notTaken, outcomeUnknown, type Committer } from "./committer.ts";
 import { isDoubtful } from "./plan-group.ts";
@@ -19,6 +19,15 @@ export interface Decision<T> {
   readonly topology?: Topology;
   /** What else is written; instead of what the changes write under the same key. */
   readonly operations?: readonly StoreOperation[];
+}
+
+/** A decision with the transaction that it comes to. */
+interface Planned<T> {
+  readonly decision: Decision<T>;
+  readonly id: string;
+  readonly transaction: Transaction;
+  /** That it was made under. */
+  readonly generation: Generation;
 }
 
 /** What `DecisionRunner` needs. */
@@ -49,11 +58,12 @@ export class DecisionRunner {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       await committer.ready();
       signal.throwIfAborted();
-      const decision = await this.#decide(decide);
+      const planned = await this.#plan(decide);
+      const { decision, transaction } = planned;
       if (decision.changes.length === 0) {
         return decision.result;
       }
-      const { result, transaction } = await this.#commit(decision);
+      const result = await this.#commit(planned);
       if (result.ok) {
         await committer.ready().catch((error: unknown) => {
           log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
@@ -68,36 +78,44 @@ export class DecisionRunner {
   }
 
   /** What the cache says no to is decided again once it has all that the store had. */
-  async #decide<T>(decide: (addressing: Addressing) => Decision<T>): Promise<Decision<T>> {
-    const { cache, committer } = this.#options;
+  async #plan<T>(decide: (addressing: Addressing) => Decision<T>): Promise<Planned<T>> {
+    const { committer } = this.#options;
     try {
-      return decide(cache.current);
+      return this.#planNow(decide);
     } catch (error) {
       if (!isDoubtful(error)) {
         throw error;
       }
       await committer.sync();
       await committer.ready();
-      return decide(cache.current);
+      return this.#planNow(decide);
     }
   }
 
-  async #commit(
-    decision: Decision<unknown>,
-  ): Promise<{ readonly result: CommitResult; readonly transaction: Transaction }> {
-    const { cache, keys, store, committer, nextId } = this.#options;
+  /**
+   * Decides and writes the transaction down in one go: its compares are those of what the decision was made from. After an `await` the cache may be newer, and compares taken from it
+   * would let the decision through over what it never saw.
+   */
+  #planNow<T>(decide: (addressing: Addressing) => Decision<T>): Planned<T> {
+    const { cache, keys, store, nextId } = this.#options;
     const addressing = cache.current;
+    const decision = decide(addressing);
     const id = nextId();
     const context = { keys, addressing, revision: cache.revision, id, topology: storedTopology(decision) };
     const planned = transactionOf(context, decision.changes, store.limits);
     const transaction = { ...planned, operations: merged(planned.operations, decision.operations ?? []) };
+    return { decision, id, transaction, generation: addressing.generation };
+  }
+
+  async #commit({ id, transaction, generation }: Planned<unknown>): Promise<CommitResult> {
+    const { store, committer } = this.#options;
     if (!fits(store, transaction)) {
-      return { transaction, result: await this.#commitStaged(id, transaction, addressing) };
+      return this.#commitStaged(id, transaction, generation);
     }
     try {
-      return { transaction, result: await committer.commit(transaction) };
+      return await committer.commit(transaction);
     } catch (failure) {
-      return { transaction, result: await this.#findOut(transaction, failure) };
+      return this.#findOut(transaction, failure);
     }
   }
 
@@ -127,11 +145,7 @@ export class DecisionRunner {
     return { ok: true, revision };
   }
 
-  async #commitStaged(
-    id: string,
-    transaction: Transaction,
-    { generation }: Addressing,
-  ): Promise<CommitResult> {
+  async #commitStaged(id: string, transaction: Transaction, generation: Generation): Promise<CommitResult> {
     const { store, keys, committer, log } = this.#options;
     const change = { id, transaction, before: generation };
     let result: CommitResult;
