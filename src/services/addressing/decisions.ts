@@ -4,7 +4,7 @@ import type { Logger } from "../../ports/logger.ts";
 import type { CommitResult, Store, StoreOperation, Transaction } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
 import type { Addressing } from "../load-addressing.ts";
-import { writeTopology } from "../stored-records.ts";
+import { writeTopology, type Generation } from "../stored-records.ts";
 import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, outcomeUnknown, type Committer } from "./committer.ts";
 import { isDoubtful } from "./plan-group.ts";
@@ -32,6 +32,15 @@ export interface DecisionOptions {
   readonly onRetry: () => void;
 }
 
+/** A decision with the transaction that makes it durable. */
+interface Planned<T> {
+  readonly decision: Decision<T>;
+  readonly id: string;
+  readonly transaction: Transaction;
+  /** The generation that was seen. */
+  readonly before: Generation;
+}
+
 /** For staging a large change and bringing it to its keys. */
 const STAGED_MS = 120_000;
 
@@ -49,11 +58,12 @@ export class DecisionRunner {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       await committer.ready();
       signal.throwIfAborted();
-      const decision = await this.#decide(decide);
+      const planned = await this.#plan(decide);
+      const { decision, transaction } = planned;
       if (decision.changes.length === 0) {
         return decision.result;
       }
-      const { result, transaction } = await this.#commit(decision);
+      const result = await this.#commit(planned);
       if (result.ok) {
         await committer.ready().catch((error: unknown) => {
           log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
@@ -68,36 +78,42 @@ export class DecisionRunner {
   }
 
   /** What the cache says no to is decided again once it has all that the store had. */
-  async #decide<T>(decide: (addressing: Addressing) => Decision<T>): Promise<Decision<T>> {
-    const { cache, committer } = this.#options;
+  async #plan<T>(decide: (addressing: Addressing) => Decision<T>): Promise<Planned<T>> {
+    const { committer } = this.#options;
     try {
-      return decide(cache.current);
+      return this.#planNow(decide);
     } catch (error) {
       if (!isDoubtful(error)) {
         throw error;
       }
       await committer.sync();
       await committer.ready();
-      return decide(cache.current);
+      return this.#planNow(decide);
     }
   }
 
-  async #commit(
-    decision: Decision<unknown>,
-  ): Promise<{ readonly result: CommitResult; readonly transaction: Transaction }> {
-    const { cache, keys, store, committer, nextId } = this.#options;
+  /** One synchronous step: a change that the cache took between the decision and its transaction would be compared as if the decision had known it. */
+  #planNow<T>(decide: (addressing: Addressing) => Decision<T>): Planned<T> {
+    const { cache, keys, store, nextId } = this.#options;
     const addressing = cache.current;
+    const decision = decide(addressing);
     const id = nextId();
     const context = { keys, addressing, revision: cache.revision, id, topology: storedTopology(decision) };
-    const planned = transactionOf(context, decision.changes, store.limits);
-    const transaction = { ...planned, operations: merged(planned.operations, decision.operations ?? []) };
+    const made = transactionOf(context, decision.changes, store.limits);
+    const transaction = { ...made, operations: merged(made.operations, decision.operations ?? []) };
+    return { decision, id, transaction, before: addressing.generation };
+  }
+
+  async #commit(planned: Planned<unknown>): Promise<CommitResult> {
+    const { store, committer } = this.#options;
+    const { transaction } = planned;
     if (!fits(store, transaction)) {
-      return { transaction, result: await this.#commitStaged(id, transaction, addressing) };
+      return this.#commitStaged(planned);
     }
     try {
-      return { transaction, result: await committer.commit(transaction) };
+      return await committer.commit(transaction);
     } catch (failure) {
-      return { transaction, result: await this.#findOut(transaction, failure) };
+      return await this.#findOut(transaction, failure);
     }
   }
 
@@ -123,13 +139,9 @@ export class DecisionRunner {
     return { ok: true, revision };
   }
 
-  async #commitStaged(
-    id: string,
-    transaction: Transaction,
-    { generation }: Addressing,
-  ): Promise<CommitResult> {
+  async #commitStaged({ id, transaction, before }: Planned<unknown>): Promise<CommitResult> {
     const { store, keys, committer, log } = this.#options;
-    const change = { id, transaction, before: generation };
+    const change = { id, transaction, before };
     let result: CommitResult;
     try {
       result = await committer.within(STAGED_MS, (signal) => commitStaged(store, keys, change, signal));
