@@ -54,9 +54,12 @@ export class DecisionRunner {
 
   /** Decides, commits and, after a lost compare, decides again. Throws what `decide` and the store throw, and `ADDRESSING_CONTENDED`. */
   async run<T>(decide: (addressing: Addressing) => Decision<T>, signal: AbortSignal): Promise<T> {
-    const { committer, log, onRetry } = this.#options;
+    const { cache, committer, log, onRetry } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      await committer.ready();
+      // A change that came while this woke up may have made it wait again.
+      do {
+        await committer.ready();
+      } while (!cache.isReady);
       signal.throwIfAborted();
       const planned = await this.#plan(decide);
       const { decision, transaction } = planned;
