@@ -3,7 +3,7 @@ import { TLSSocket } from "node:tls";
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
-import { decideAccess, type Caller } from "../core/access/access.ts";
+import { decideAccess, type Access, type Caller } from "../core/access/access.ts";
 import { NetworkError } from "../core/errors.ts";
 import type { TokenAuthenticator } from "../ports/authenticator.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -39,32 +39,39 @@ export function authenticate(
   const failures = new FailedAttempts();
   app.decorateRequest("caller");
 
-  app.addHook("onRequest", async (request, reply) => {
+  app.addHook("onRequest", (request, reply, done) => {
     request.caller = nobody;
     const access = accessOf(request);
     if (access === "open") {
+      done();
       return;
     }
-    const caller = await identify(request, reply);
-    if (caller instanceof NetworkError) {
-      throw refuse(request, reply, caller);
-    }
-    request.caller = caller;
-    if (decideAccess(caller, access) === "denied") {
-      throw denied(caller, request);
-    }
-  });
-
-  async function identify(request: FastifyRequest, reply: FastifyReply): Promise<Caller | NetworkError> {
     const token = bearerToken(request);
     if (token === undefined || (isPlain(request) && tokens.length === 0 && !requireAuth)) {
-      return callerWithoutToken(request);
+      done(admit(request, reply, access, callerWithoutToken(request)));
+      return;
     }
     const stop = new AbortController();
     reply.raw.once("close", () =>
       stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away")),
     );
-    return await callerOf(token, stop.signal);
+    const work = callerOf(token, stop.signal).then((caller) => admit(request, reply, access, caller));
+    // oxlint-disable-next-line promise/no-callback-in-promise -- a promise for every request only for those with a token
+    work.then(done, done);
+  });
+
+  /** The error for whoever is not known or may not; lets everybody else in. */
+  function admit(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    access: Access,
+    caller: Caller | NetworkError,
+  ): NetworkError | undefined {
+    if (caller instanceof NetworkError) {
+      return refuse(request, reply, caller);
+    }
+    request.caller = caller;
+    return decideAccess(caller, access) === "denied" ? denied(caller, request) : undefined;
   }
 
   /** The answer to somebody who is not known. */

@@ -23,30 +23,39 @@ export function withDeadline(
   closing?: AbortSignal,
 ): RouteHandlerMethod {
   return async function limited(request, reply) {
-    const stop = new AbortController();
-    request.deadline = closing === undefined ? stop.signal : AbortSignal.any([stop.signal, closing]);
-    const onClose = (): void => {
-      if (!reply.raw.writableFinished) {
-        stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away"));
+    const controller = new AbortController();
+    const { promise: stopped, reject } = Promise.withResolvers<FastifyReply>();
+    let isDone = false;
+    const fail = (reason: NetworkError): void => {
+      if (!isDone) {
+        reject(reason);
       }
     };
-    reply.raw.once("close", onClose);
+    const stop = (reason: NetworkError): void => {
+      controller.abort(reason);
+      fail(reason);
+    };
+    request.deadline = controller.signal;
+    if (closing !== undefined) {
+      const either = AbortSignal.any([controller.signal, closing]);
+      either.addEventListener("abort", () => fail(either.reason as NetworkError), { once: true });
+      request.deadline = either;
+    }
+    reply.raw.once("close", () => {
+      if (!reply.raw.writableFinished) {
+        stop(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away"));
+      }
+    });
     const timer = Number.isFinite(timeoutMs)
-      ? setTimeout(() => stop.abort(timedOut(request, timeoutMs)), timeoutMs)
+      ? setTimeout(() => stop(timedOut(request, timeoutMs)), timeoutMs)
       : undefined;
     try {
-      return await Promise.race([handler.call(this, request, reply), aborted(request.deadline)]);
+      return await Promise.race([handler.call(this, request, reply), stopped]);
     } finally {
+      isDone = true;
       clearTimeout(timer);
     }
   };
-}
-
-/** Rejects with the signal's reason. */
-function aborted(signal: AbortSignal): Promise<FastifyReply> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as NetworkError), { once: true });
-  });
 }
 
 function timedOut(request: FastifyRequest, timeoutMs: number): NetworkError {

@@ -31,7 +31,7 @@ export type BodyFormat = "json" | "form" | "unsupported";
  * other than UTF-8 is unsupported.
  */
 export function bodyFormat(contentType: string | undefined): BodyFormat {
-  if (contentType === undefined || contentType.trim() === "") {
+  if (contentType === undefined || contentType === "application/json" || contentType.trim() === "") {
     return "json";
   }
   const [essence = "", ...parameters] = contentType.split(";").map((part) => part.trim().toLowerCase());

@@ -260,7 +260,8 @@ export class StoreFollower {
     }
   }
 
-  #watched({ revision, events }: StoreBatch): void {
+  #watched(batch: StoreBatch): void {
+    const { revision } = batch;
     if (revision <= this.#revision) {
       return;
     }
@@ -269,7 +270,7 @@ export class StoreFollower {
         this.#acknowledged.delete(known);
       }
     }
-    this.#deliver({ revision, events: events.map(followed) });
+    this.#deliver({ revision, events: batch.events.map(followed) });
     this.#applyAcknowledged();
   }
 

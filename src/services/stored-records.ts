@@ -114,6 +114,38 @@ export function writeBlock(
 
 /** The block with its size, in addresses. */
 export function readBlock(key: string, value: string): BlockRecord & { readonly size: number } {
+  return quickBlock(value) ?? carefulBlock(key, value);
+}
+
+/** There are many of them too: see `quickAddress`. */
+function quickBlock(value: string): (BlockRecord & { readonly size: number }) | undefined {
+  const { network, cidr, owner, revision, sequence } = quickObject(value);
+  if (
+    typeof network !== "string" ||
+    typeof cidr !== "string" ||
+    !isCount(revision) ||
+    !isCount(sequence) ||
+    !(owner === null || isObject(owner))
+  ) {
+    return undefined;
+  }
+  const slash = cidr.indexOf("/");
+  const first = readIpv4(cidr.slice(0, slash));
+  const length = Number(cidr.slice(slash + 1));
+  if (first === undefined || !(length >= 0 && length <= 32) || formatCidr(first, length) !== cidr) {
+    return undefined;
+  }
+  const size = 2 ** (32 - length);
+  if (owner === null) {
+    return { network, first, size, owner: undefined, revision, sequence };
+  }
+  const { host, tenant, segment } = owner;
+  return typeof host === "string" && typeof tenant === "string" && typeof segment === "string"
+    ? { network, first, size, owner: { host, tenant, segment }, revision, sequence }
+    : undefined;
+}
+
+function carefulBlock(key: string, value: string): BlockRecord & { readonly size: number } {
   const record = open(key, value);
   const { first, size } = rangeOf(record.parsed("cidr", parseCidr));
   const owner = record.any("owner") === null ? undefined : record.child("owner");
@@ -140,24 +172,28 @@ export function readAddress(key: string, value: string): StoredAddress {
 
 /** There are many of them: one that is as it should be is read without a reader for each field. */
 function quickAddress(value: string): StoredAddress | undefined {
+  const { name, address, host, tenant, segment, txn = "" } = quickObject(value);
+  const parsed = typeof address === "string" ? readIpv4(address) : undefined;
+  return parsed !== undefined &&
+    typeof name === "string" &&
+    typeof host === "string" &&
+    typeof tenant === "string" &&
+    typeof segment === "string" &&
+    typeof txn === "string"
+    ? { name, address: parsed, host, tenant, segment, transaction: txn }
+    : undefined;
+}
+
+const EMPTY: Readonly<Record<string, unknown>> = {};
+
+/** An object without fields for what is none. */
+function quickObject(value: string): Readonly<Record<string, unknown>> {
   try {
     const found: unknown = JSON.parse(value);
-    if (!isObject(found)) {
-      return undefined;
-    }
-    const { name, address, host, tenant, segment, txn = "" } = found;
-    const parsed = typeof address === "string" ? readIpv4(address) : undefined;
-    return parsed !== undefined &&
-      typeof name === "string" &&
-      typeof host === "string" &&
-      typeof tenant === "string" &&
-      typeof segment === "string" &&
-      typeof txn === "string"
-      ? { name, address: parsed, host, tenant, segment, transaction: txn }
-      : undefined;
+    return isObject(found) ? found : EMPTY;
   } catch {
     // Whoever reads it with care says what is wrong.
-    return undefined;
+    return EMPTY;
   }
 }
 
@@ -286,9 +322,11 @@ function asFlag(value: unknown): boolean {
 }
 
 function asCount(value: unknown): number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0
-    ? value
-    : wrong("a whole number", value);
+  return isCount(value) ? value : wrong("a whole number", value);
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function asList(value: unknown): readonly unknown[] {

@@ -266,6 +266,28 @@ describe("AddressingService", () => {
     expect(answersOf(await openService(store))).toEqual(answersOf(service));
   });
 
+  it("sends what waits before it answers those whose transaction is done", async () => {
+    const { service, store } = await started();
+    const before = store.transactions.length;
+    const seen: string[] = [];
+    const ask = (name: string): Promise<unknown> =>
+      service.allocate(pod(name), signal).then(() => seen.push(name));
+
+    const first = ask("p1");
+    while (store.transactions.length === before) {
+      await Promise.resolve();
+    }
+    const others = ["p2", "p3"].map(ask);
+    while (store.transactions.length === before + 1) {
+      await Promise.resolve();
+    }
+    // What the second transaction has to do before it leaves this process.
+    process.nextTick(() => seen.push("sent"));
+    await Promise.all([first, ...others]);
+
+    expect(seen.slice(seen.indexOf("sent"))).toEqual(["sent", "p1"]);
+  });
+
   it("does nothing for a caller who left while waiting", async () => {
     const { service } = await started();
     const leaving = new AbortController();

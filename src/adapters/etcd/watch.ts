@@ -222,17 +222,29 @@ export class EtcdWatch {
   }
 }
 
-/** etcd sends all events of a revision in one answer, in the order of the transaction's operations; one answer may hold many revisions. */
+/**
+ * etcd sends all events of a revision in one answer, in the order of the transaction's operations; one answer may hold many revisions. They are decoded for whoever looks at
+ * them: a follower has its own changes already.
+ */
 function batchesOf({ events }: IWatchResponse): readonly StoreBatch[] {
-  const batches: { revision: number; events: StoreEvent[] }[] = [];
-  for (const event of events) {
-    const revision = Number(event.kv.mod_revision);
-    const last = batches.at(-1);
-    if (last?.revision === revision) {
-      last.events.push(decodeEvent(event, revision));
-    } else {
-      batches.push({ revision, events: [decodeEvent(event, revision)] });
+  const batches: StoreBatch[] = [];
+  for (let start = 0; start < events.length;) {
+    const text = events[start]?.kv.mod_revision;
+    let end = start + 1;
+    while (end < events.length && events[end]?.kv.mod_revision === text) {
+      end += 1;
     }
+    const own = events.slice(start, end);
+    const revision = Number(text);
+    let decoded: readonly StoreEvent[] | undefined;
+    batches.push({
+      revision,
+      get events() {
+        decoded ??= own.map((event) => decodeEvent(event, revision));
+        return decoded;
+      },
+    });
+    start = end;
   }
   return batches;
 }

@@ -5,27 +5,42 @@ declare const ipv4Brand: unique symbol;
 /** An IPv4 address in canonical dotted form (no leading zeros). Compare with `===`. */
 export type Ipv4 = string & { readonly [ipv4Brand]: true };
 
-const PATTERN = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/;
+const DOT = 46;
+const ZERO = 48;
 
 /**
  * The value of a dotted quad as an unsigned number (0 to 2^32 - 1), or `undefined` for any other text: leading zeros, blanks,
  * signs, octets above 255, fewer or more than four octets.
  */
 export function readIpv4(text: string): number | undefined {
-  const match = PATTERN.exec(text);
-  if (match === null) {
-    return undefined;
-  }
   let value = 0;
-  for (let index = 1; index <= 4; index += 1) {
-    const digits = match[index] ?? "";
-    const octet = Number(digits);
-    if (octet > 255 || (digits.length > 1 && digits.startsWith("0"))) {
+  let octet = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === DOT) {
+      if (digits === 0 || dots === 3) {
+        return undefined;
+      }
+      dots += 1;
+      value = value * 256 + octet;
+      octet = 0;
+      digits = 0;
+      continue;
+    }
+    const digit = code - ZERO;
+    const hasLeadingZero = digits > 0 && octet === 0;
+    if (digit < 0 || digit > 9 || hasLeadingZero) {
       return undefined;
     }
-    value = value * 256 + octet;
+    octet = octet * 10 + digit;
+    digits += 1;
+    if (octet > 255) {
+      return undefined;
+    }
   }
-  return value;
+  return dots === 3 && digits > 0 ? value * 256 + octet : undefined;
 }
 
 /** Parses a canonical IPv4 address. Throws `NetworkError` `ADDRESS_INVALID`. */

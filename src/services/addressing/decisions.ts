@@ -41,6 +41,15 @@ export interface DecisionOptions {
   readonly onRetry: () => void;
 }
 
+/** A decision with the transaction that makes it durable. */
+interface Planned<T> {
+  readonly decision: Decision<T>;
+  readonly id: string;
+  readonly transaction: Transaction;
+  /** The generation that was seen. */
+  readonly before: Generation;
+}
+
 /** For staging a large change and bringing it to its keys. */
 const STAGED_MS = 120_000;
 
@@ -54,9 +63,12 @@ export class DecisionRunner {
 
   /** Decides, commits and, after a lost compare, decides again. Throws what `decide` and the store throw, and `ADDRESSING_CONTENDED`. */
   async run<T>(decide: (addressing: Addressing) => Decision<T>, signal: AbortSignal): Promise<T> {
-    const { committer, log, onRetry } = this.#options;
+    const { cache, committer, log, onRetry } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      await committer.ready();
+      // A change that came while this woke up may have made it wait again.
+      do {
+        await committer.ready();
+      } while (!cache.isReady);
       signal.throwIfAborted();
       const planned = await this.#plan(decide);
       const { decision, transaction } = planned;

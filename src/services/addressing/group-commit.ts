@@ -85,7 +85,10 @@ export class GroupCommit {
     await Promise.resolve();
     while (this.#line.length > 0) {
       try {
-        await this.#options.committer.ready();
+        // A change that came while the loop woke up may have made it wait again.
+        do {
+          await this.#options.committer.ready();
+        } while (!this.#options.cache.isReady);
         await this.#turn();
       } catch (error) {
         for (const { reject } of this.#line.drain()) {
@@ -145,7 +148,7 @@ export class GroupCommit {
     try {
       const result = await committer.commit(transaction);
       if (result.ok) {
-        await this.#succeed(members);
+        void this.#succeed(members);
       } else {
         log.warn(
           { members: members.length, failed: result.failed.length },
@@ -163,12 +166,19 @@ export class GroupCommit {
     }
   }
 
-  /** The cache has it, unless it is being read anew: then the answers wait for that. */
+  /**
+   * The cache has it, unless it is being read anew: then the answers wait for that. While others wait, the next transaction goes first, so that the store works while the
+   * answers are written. Never rejects.
+   */
   async #succeed(members: readonly Member[]): Promise<void> {
     const { committer, log } = this.#options;
+    const othersWait = this.#line.length > 0;
     await committer.ready().catch((error: unknown) => {
       log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
     });
+    if (othersWait) {
+      await nextTurn();
+    }
     for (const member of members) {
       switch (member.kind) {
         case "allocate":
@@ -284,6 +294,13 @@ export class GroupCommit {
         break;
     }
   }
+}
+
+/** Resolves after what was given to connections in this turn of the event loop has been sent. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function nameOf(member: Member): string | undefined {
