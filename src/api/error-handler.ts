@@ -6,6 +6,9 @@ import type { Logger } from "../ports/logger.ts";
 import { pathOf } from "./answers.ts";
 import { internalProblem, problemOf, type Problem, type Subject } from "./problems.ts";
 
+/** The original's paths with a name in them. */
+const originalPath = /^\/(policies\/[^/]+|networks\/[^/]+\/blocks)$/;
+
 /** Seconds after which a client may try again what failed for now. */
 const retryAfterSeconds = "1";
 
@@ -24,7 +27,7 @@ export function failWith(
     log.error({ err: error, method: request.method, path: pathOf(request) }, "request failed on a bug");
     return send(internalProblem(), request, reply);
   }
-  const problem = problemOf(known, subjectOf(request));
+  const problem = problemOf(known, missingSubject(known) ?? subjectOf(request));
   if (problem.status_code === 503) {
     log.warn({ err: known, method: request.method, path: pathOf(request) }, "request failed for now");
   }
@@ -61,7 +64,9 @@ function send(problem: Problem, request: FastifyRequest, reply: FastifyReply): F
   if (problem.status_code === 503 || problem.status_code === 429) {
     reply.header("retry-after", retryAfterSeconds);
   }
-  const original = request.routeOptions.config.original === true;
+  const { url, config } = request.routeOptions;
+  // A path with a name that cannot be read leads to no route.
+  const original = url === undefined ? originalPath.test(pathOf(request)) : config.original === true;
   return reply
     .status(problem.status_code)
     .type(original ? "application/json" : "application/problem+json")
@@ -145,6 +150,13 @@ function namedInBody(request: FastifyRequest): string | undefined {
   }
   const { id } = body;
   return typeof id === "string" && id !== "" ? id : undefined;
+}
+
+/** What is not there, which need not be what the path ends with. */
+function missingSubject({ code, details }: NetworkError): Subject | undefined {
+  const resourceType = /^(HOST|NETWORK|TENANT|SEGMENT|POLICY)_NOT_FOUND$/.exec(code)?.[1]?.toLowerCase();
+  const resourceId = resourceType === undefined ? undefined : details[resourceType];
+  return typeof resourceId === "string" ? { resourceType, resourceId } : undefined;
 }
 
 /** A name in the path or the query is the resource's id; the original shows its query as a Go map. */

@@ -128,17 +128,25 @@ function detailsOf(error: NetworkError, subject: Subject): unknown {
   return Object.keys(error.details).length === 0 ? undefined : error.details;
 }
 
-/** The original's "exists" error: `Object` is what stands in the way, an address as text, a host as an object. */
+/** The original's "exists" error: `Object` is what stands in the way as it is recorded, an address with whom it belongs to, a host with its address. */
 function existsDetails(error: NetworkError, subject: Subject): unknown {
   const { name, address, ip } = error.details;
   const attributes = Object.entries({ name, IP: ip }).filter(([, value]) => value !== undefined);
   return {
     Type: subject.resourceType ?? error.code.slice(0, -"_EXISTS".length).toLowerCase(),
     Attributes: attributes.map(([key, value]) => `${key}=${String(value)}`),
-    Object: address ?? (ip === undefined ? (name ?? "") : { ip, name }),
+    Object: holderOf(error),
     Message:
       error.code === "ADDRESS_EXISTS"
         ? `Address with name ${String(name)} already allocated: ${String(address)}`
         : error.message,
   };
+}
+
+function holderOf({ details }: NetworkError): unknown {
+  const { name, address, host, tenant, segment, holderName, holderIp } = details;
+  if (address !== undefined) {
+    return { address, host, tenant, segment };
+  }
+  return holderName === undefined ? (name ?? "") : { ip: holderIp, name: holderName };
 }

@@ -13,16 +13,21 @@ export const JsonObject = z.record(z.string(), JsonValue);
 /** The original's body for "done". */
 export const Done = z.null();
 
-/** Absent, `null` and the text itself. */
-const optionalText = z
-  .string()
-  .nullish()
-  .transform((text) => text ?? undefined);
-
 /** Longest name in a path, in characters; a host's name in Kubernetes has up to 253. */
 export const maxNameLength = 1024;
 
-const labels = z.record(z.string(), z.string());
+/** A text that every store can hold and every client can read. */
+const text = z
+  .string()
+  .refine((value) => value.isWellFormed(), "half of a surrogate pair is no character (\\ud800 to \\udfff)");
+
+/** What shall stand in a path. */
+const name = text.max(maxNameLength, `a name has at most ${maxNameLength} characters`);
+
+/** Absent, `null` and what it takes. */
+const optional = (kind: typeof text) => kind.nullish().transform((value) => value ?? undefined);
+
+const labels = z.record(text, text);
 
 /** An integer of JSON, or of a form as digits; an empty text is absence, as 0 is. */
 const port = z
@@ -41,12 +46,13 @@ const port = z
 /** `POST /hosts`. */
 export const hostBody = z
   .object({
-    name: z
-      .string()
-      .max(maxNameLength, `a name has at most ${maxNameLength} characters`)
-      .nullish()
-      .transform((text) => text ?? undefined),
-    ip: optionalText,
+    name: optional(
+      name.refine(
+        (value) => value !== "." && value !== "..",
+        "clients take . and .. out of a path: choose another name",
+      ),
+    ),
+    ip: optional(text),
     agent_port: port.nullish(),
     tags: labels.nullish(),
   })
@@ -58,11 +64,11 @@ export const labelsBody = z.object({ labels });
 /** `POST /address`. `address` asks for exactly that one. */
 export const addressBody = z
   .object({
-    name: optionalText,
-    host: optionalText,
-    tenant: optionalText,
-    segment: optionalText,
-    address: optionalText,
+    name: optional(name),
+    host: optional(text),
+    tenant: optional(name),
+    segment: optional(name),
+    address: optional(text),
   })
   .meta({ examples: [{ name: "web-1.shop", host: "node-1", tenant: "shop", segment: "web" }] });
 

@@ -52,7 +52,7 @@ it("keeps the original's table and JSON", async () => {
 });
 
 it("registers a host, labels it, shows it and removes it", async () => {
-  const added = await server.run(["host", "add", "node-2", "192.168.0.2", "-l", "rack=r1", "zone=b"]);
+  const added = await server.run(["host", "add", "node-2", "192.168.0.2", "-l", "rack=r1", "-l", "zone=b"]);
   const labelled = await server.run(["host", "label", "192.168.0.2", "rack=r2", "zone-"]);
   const shown = await server.run(["host", "show", "node-2"]);
   const removed = await server.run(["host", "remove", "192.168.0.2"]);
@@ -219,4 +219,66 @@ it("names the ids of policies that share a name, and takes one of them", async (
     'Error: 2 policies are called "web": name one by its id: one, two\n',
   ]);
   expect([removed.code, left.stdout]).toEqual([0, "policy/two\n"]);
+});
+
+it("takes labels of a host before its name as well as after it", async () => {
+  const before = await server.run([
+    "host",
+    "add",
+    "-t",
+    "rack=r1",
+    "--label",
+    "zone=b",
+    "node-2",
+    "192.168.0.2",
+  ]);
+  const between = await server.run([
+    "host",
+    "add",
+    "node-3",
+    "-t",
+    "rack=r2",
+    "192.168.0.3",
+    "10.0.0.0/24",
+    "9604",
+  ]);
+  const hosts = await server.run(["host", "list", "-o", "json"]);
+
+  expect([before.code, between.code]).toEqual([0, 0]);
+  expect(JSON.parse(hosts.stdout)).toMatchObject({
+    hosts: [
+      {},
+      { name: "node-2", tags: { rack: "r1", zone: "b" } },
+      { name: "node-3", tags: { rack: "r2" } },
+    ],
+  });
+});
+
+it("refuses a label that stands where the range of the original belongs, instead of losing it", async () => {
+  const { code, stderr } = await server.run([
+    "host",
+    "add",
+    "node-2",
+    "192.168.0.2",
+    "-l",
+    "rack=r1",
+    "zone=b",
+  ]);
+
+  expect([code, stderr]).toEqual([2, expect.stringContaining('not an IPv4 network: "zone=b"')]);
+});
+
+it("takes a policy by its id and another one by its name in one call", async () => {
+  const policy = (id: string): object => ({
+    id,
+    name: `${id}-name`,
+    direction: "ingress",
+    applied_to: [{ tenant_id: "t" }],
+    ingress: [{ peers: [{ peer: "any" }], rules: [{ protocol: "tcp" }] }],
+  });
+  await server.run(["policy", "add"], JSON.stringify([policy("1"), policy("2"), policy("3")]));
+
+  const removed = await server.run(["policy", "remove", "-i", "1", "2-name", "-i", "3", "-o", "name"]);
+
+  expect([removed.code, removed.stdout]).toEqual([0, "policy/2\npolicy/1\npolicy/3\n"]);
 });

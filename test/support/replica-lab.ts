@@ -385,9 +385,8 @@ function read(kind: "allocate" | "release", { status, body }: ApiAnswer): Answer
     return { kind: "not-found" };
   }
   if (status === 409 && kind === "allocate") {
-    const { details } = body as { details?: { Object?: unknown } };
-    const held = details?.Object;
-    const address = typeof held === "object" && held !== null && "address" in held ? held.address : held;
+    const { details } = body as { details?: { Object?: { address?: unknown } } };
+    const address = details?.Object?.address;
     return typeof address === "string" ? { kind: "exists", address } : { kind: "unknown", why };
   }
   return status === 429 ? { kind: "refused", why } : { kind: "unknown", why };

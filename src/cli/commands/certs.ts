@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 
 import { InvalidArgumentError, type Command } from "commander";
 
+import { collect } from "../collect.ts";
 import { examples } from "../examples.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -69,10 +70,6 @@ function nextSteps(folder: string, names: readonly string[], host: string | unde
     `  ClientKey: ${folder}/admin.key`,
     "",
   ].join("\n");
-}
-
-function collect(text: string, before: readonly string[] | undefined): string[] {
-  return [...(before ?? []), text];
 }
 
 function parseDays(text: string): number {

@@ -3,6 +3,8 @@ import { InvalidArgumentError, type Command } from "commander";
 import type { RomanaClient } from "../../client/client.ts";
 import type { HostDocument } from "../../client/wire.ts";
 import { NetworkError } from "../../core/errors.ts";
+import { networkOf } from "../../core/net/cidr.ts";
+import { collect } from "../collect.ts";
 import { examples } from "../examples.ts";
 import { formatLabels, parseLabelChanges } from "../labels.ts";
 import { originalHosts } from "../original-tables.ts";
@@ -68,10 +70,10 @@ export function hostCommands(program: Command, open: OpenSession): void {
       .command("add")
       .argument("<name>", "name of the host, as pods' requests give it")
       .argument("<ip>", "its IPv4 address")
-      .argument("[cidr]", "for older scripts, without effect: the topology decides")
+      .argument("[cidr]", "for older scripts, without effect: the topology decides", checkRange)
       .argument("[agent-port]", "port of its agent", parsePort)
-      .option("-l, --label <key=value...>", "labels that groups ask for")
-      .option("-t, --tag <key=value...>", "the same, by the name that the REST API has for them")
+      .option("-l, --label <key=value>", "a label that groups ask for; may be given several times", collect)
+      .option("-t, --tag <key=value>", "the same, by the name that the REST API has for it", collect)
       .description("register a host by hand; hosts of a cluster register themselves"),
     [
       ["romana host add node-1 192.168.0.11 -l rack=r7", "a host in rack r7"],
@@ -199,6 +201,11 @@ function stateOf({ placed, misplaced }: HostDocument): string {
     return "unplaced";
   }
   return misplaced ? "misplaced" : "placed";
+}
+
+/** What is not used is read all the same: something else in its place would be lost without a word. */
+function checkRange(text: string): string {
+  return text === "" ? "" : networkOf(text);
 }
 
 function parsePort(text: string): number {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { PolicyDocument } from "../../client/wire.ts";
 import { NetworkError } from "../../core/errors.ts";
 import { idOfName } from "../../core/policy/policy.ts";
+import { collect } from "../collect.ts";
 import { readDocuments } from "../documents.ts";
 import { examples } from "../examples.ts";
 import { originalAdded, originalPolicies, originalPolicyDetails } from "../original-policies.ts";
@@ -55,7 +56,7 @@ export function policyCommands(program: Command, open: OpenSession): void {
       .alias("rm")
       .alias("delete")
       .argument("[policy...]", "names or ids; a name that several share is refused")
-      .option("-i, --policyid <id...>", "ids, and nothing that is a name")
+      .option("-i, --policyid <id>", "an id, and nothing that is a name; may be given several times", collect)
       .description("remove policies"),
     [
       ["romana policy remove web", "by name or id"],

@@ -40,21 +40,28 @@ export interface HostsPlan {
   readonly changes: readonly Change[];
 }
 
+/** Another host has the name or the address. */
+interface HostConflict {
+  readonly holder: HostState;
+  readonly reason: string;
+}
+
 /**
  * Registers a host and places it, once per topology entry, in the least loaded group that takes it; the same group in each network of the entry. A host that fits no group
- * is registered as unplaced (decision 5). Throws `HOST_EXISTS` (conflict) when its name or its address is taken, `HOST_INVALID` (invalid) for
- * an empty name.
+ * is registered as unplaced (decision 5). Throws `HOST_EXISTS` (conflict) when its name or its address is taken (details: name and ip that were
+ * asked for, holderName and holderIp: those of the host that has them), `HOST_INVALID` (invalid) for an empty name.
  */
 export function planHost(state: IpamState, host: NewHost): readonly Change[] {
   checkHostName(host);
-  const taken =
-    conflictOf(state, host) ?? (state.hosts.has(host.name) ? `host ${host.name} exists` : undefined);
-  if (taken !== undefined) {
+  const { name, ip } = host;
+  const conflict = conflictOf(state, host);
+  const holder = conflict?.holder ?? state.hosts.get(name);
+  if (holder !== undefined) {
     throw new NetworkError(
       "conflict",
       "HOST_EXISTS",
-      `cannot add host ${host.name} (${host.ip}): ${taken}; remove it first, or use another name and address`,
-      { name: host.name, ip: host.ip },
+      `cannot add host ${name} (${ip}): ${conflict?.reason ?? `host ${name} exists`}; remove it first, or use another name and address`,
+      { name, ip, holderName: holder.record.name, holderIp: holder.record.ip },
     );
   }
   return [{ kind: "put-host", host: newRecord(createDraft(state), host, state.sequence) }];
@@ -76,7 +83,7 @@ export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPla
     checkHostName(host);
     const known = state.hosts.get(name);
     const twice = names.has(name) || addresses.has(host.ip) ? "the list names it twice" : undefined;
-    const reason = twice ?? conflictOf(state, host);
+    const reason = twice ?? conflictOf(state, host)?.reason;
     names.add(name);
     addresses.add(host.ip);
     if (reason !== undefined) {
@@ -155,14 +162,14 @@ function checkHostName({ name, ip }: NewHost): void {
 }
 
 /** Why the host cannot be registered: its name stands for another address, or its address for another name. */
-function conflictOf(state: IpamState, { name, ip }: NewHost): string | undefined {
+function conflictOf(state: IpamState, { name, ip }: NewHost): HostConflict | undefined {
   const known = state.hosts.get(name);
   if (known !== undefined && known.record.ip !== ip) {
-    return `host ${name} exists with address ${known.record.ip}`;
+    return { holder: known, reason: `host ${name} exists with address ${known.record.ip}` };
   }
   const other = state.hostsByIp.get(ip)?.find(({ record }) => record.name !== name);
   return other !== undefined && known === undefined
-    ? `host ${other.record.name} has address ${ip}`
+    ? { holder: other, reason: `host ${other.record.name} has address ${ip}` }
     : undefined;
 }
 

@@ -131,10 +131,15 @@ it("asks for a name before it asks for a host", async () => {
   expect([nameless.statusCode, hostless.statusCode]).toEqual([400, 400]);
 });
 
-it("tells who holds a name that is asked for twice", async () => {
+it("tells who holds a name that is asked for twice: address, host, tenant and segment as they are recorded", async () => {
   const { app } = await serverWithOneHost();
-  const request = { method: "POST", url: "/address", payload: { name: "p", host: "node-1" } } as const;
-  await app.inject(request);
+  const ask = (tenant: string) => ({
+    method: "POST" as const,
+    url: "/address",
+    payload: { name: "p", host: "node-1", tenant, segment: "s" },
+  });
+  await app.inject(ask("shop"));
+  const request = ask("other");
 
   const response = await app.inject(request);
 
@@ -144,26 +149,30 @@ it("tells who holds a name that is asked for twice", async () => {
     details: {
       Type: "address",
       Attributes: ["name=p"],
-      Object: "10.0.0.0",
+      Object: { address: "10.0.0.0", host: "node-1", tenant: "shop", segment: "s" },
       Message: "Address with name p already allocated: 10.0.0.0",
     },
     type: "urn:romana:error:conflict:ADDRESS_EXISTS",
   });
 });
 
-it("tells which host stands in the way of another of its name", async () => {
+it.for([
+  ["its name", { name: "node-1", ip: "192.168.0.9" }],
+  ["its address", { name: "node-9", ip: "192.168.0.1" }],
+  ["both", { name: "node-1", ip: "192.168.0.1" }],
+] as const)("tells which host stands in the way of another with %s", async ([, payload]) => {
   const { app } = await serverWithOneHost();
 
-  const response = await app.inject({
-    method: "POST",
-    url: "/hosts",
-    payload: { name: "node-1", ip: "192.168.0.9" },
-  });
+  const response = await app.inject({ method: "POST", url: "/hosts", payload });
 
   expect(response.statusCode).toBe(409);
   expect(response.json()).toMatchObject({
     resource_type: "host",
-    details: { Type: "host", Attributes: ["name=node-1", "IP=192.168.0.9"] },
+    details: {
+      Type: "host",
+      Attributes: [`name=${payload.name}`, `IP=${payload.ip}`],
+      Object: { ip: "192.168.0.1", name: "node-1" },
+    },
   });
 });
 

@@ -87,7 +87,7 @@ const fixtures: readonly Fixture[] = [
       details: {
         Type: "host",
         Attributes: ["name=h1", "IP=192.168.0.9"],
-        Object: { ip: "192.168.0.9", name: "h1" },
+        Object: { ip: "192.168.0.1", name: "h1" },
         Message: expect.stringContaining("h1") as string,
       },
       resource_type: "host",
@@ -158,7 +158,7 @@ const fixtures: readonly Fixture[] = [
       details: {
         Type: "address",
         Attributes: ["name=a"],
-        Object: "10.0.0.0",
+        Object: { address: "10.0.0.0", host: "h1", tenant: "t", segment: "s" },
         Message: "Address with name a already allocated: 10.0.0.0",
       },
       see_also: "",
