@@ -213,6 +213,8 @@ describe("when the files change", () => {
     await useOtherServerPair();
 
     await clock.advance(1000);
+    await expect.poll(() => clock.pendingTimers).toBe(1);
+    await clock.advance(200);
     await changed;
     const trusted = await ask(port, { ca: textOf(others, "ca.crt"), headers: as("reader") });
 
