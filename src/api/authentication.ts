@@ -11,6 +11,7 @@ import type { Logger } from "../ports/logger.ts";
 import { accessOf, denied, nobody } from "./access.ts";
 import { peerCaller } from "./client-certificate.ts";
 import { FailedAttempts } from "./failed-attempts.ts";
+import { isByUnixSocket } from "./listen.ts";
 
 /** How callers are known. */
 export interface Authentication {
@@ -76,7 +77,7 @@ export function authenticate(
 
   /** The answer to somebody who is not known. */
   function refuse(request: FastifyRequest, reply: FastifyReply, error: NetworkError): NetworkError {
-    const source = request.raw.socket.remoteAddress ?? "unix";
+    const source = request.raw.socket.remoteAddress ?? "";
     if (failures.isTooMany(source, clock.monotonic())) {
       return new NetworkError(
         "transient",
@@ -118,7 +119,7 @@ export function authenticate(
       return new NetworkError("invalid", "AUTH_REQUIRED", WHO);
     }
     // A web page whose name was made to mean 127.0.0.1 comes here with its own name as the host.
-    return LOCAL_HOST.test(headers.host ?? "localhost") || socket.remoteAddress === undefined
+    return LOCAL_HOST.test(headers.host ?? "localhost") || isByUnixSocket(socket)
       ? local
       : new NetworkError(
           "invalid",
@@ -142,8 +143,18 @@ function isPlain(request: FastifyRequest): boolean {
   return !(request.raw.socket instanceof TLSSocket);
 }
 
-/** The token of an Authorization header, "" for one of another scheme, `undefined` without the header. */
-function bearerToken({ headers }: FastifyRequest): string | undefined {
+/**
+ * The token of an Authorization header, "" for one of another scheme and for several headers, of which something in between may have looked at another one;
+ * `undefined` without the header.
+ */
+function bearerToken({ headers, raw }: FastifyRequest): string | undefined {
   const { authorization } = headers;
-  return authorization === undefined ? undefined : (/^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "");
+  if (authorization === undefined) {
+    return undefined;
+  }
+  // Names and values take turns.
+  const given = raw.rawHeaders.filter(
+    (name, index) => index % 2 === 0 && name.toLowerCase() === "authorization",
+  );
+  return given.length > 1 ? "" : (/^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "");
 }

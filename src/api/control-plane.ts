@@ -75,9 +75,12 @@ export interface Addressing {
   blocks(network?: string): { readonly revision: number; readonly blocks: readonly BlockState[] } | undefined;
   addresses(): readonly AddressState[];
   allocate(request: NewAddress, signal: AbortSignal): Promise<Ipv4>;
-  release(nameOrIp: string, signal: AbortSignal): Promise<unknown>;
-  /** The host that holds what `release` would release; `undefined` when there is nothing. */
-  holderOf(nameOrIp: string): string | undefined;
+  /** With `host`, only what is of that host. */
+  release(
+    nameOrIp: string,
+    signal: AbortSignal,
+    only?: { readonly host?: string | undefined },
+  ): Promise<unknown>;
   blackouts(network: string): readonly string[];
   addBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;
   removeBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;

@@ -37,6 +37,14 @@ interface Listener {
 
 const socketMode = 0o600;
 
+/** Connections that came in by a unix socket. */
+const byUnixSocket = new WeakSet<Socket>();
+
+/** Whether a connection came in by a unix socket. Its own addresses do not tell: one of TCP has none either once its client has cut it. */
+export function isByUnixSocket(connection: Socket): boolean {
+  return byUnixSocket.has(connection);
+}
+
 /** How the connections of a server are treated, whichever address they come in by. */
 export interface ConnectionOptions {
   /** Time to receive a whole request: Node ends a connection that dribbles. */
@@ -93,6 +101,7 @@ export async function listen(app: FastifyInstance, address: ListenAddress, tls?:
     if (address.kind === "tcp") {
       await open(listener.server, { host: address.host, port: address.port });
     } else {
+      listener.server.on("connection", (connection: Socket) => byUnixSocket.add(connection));
       await removeStaleSocket(address.path);
       await listenPrivately(listener.server, address.path);
     }

@@ -26,7 +26,7 @@ const WARN_MS = 14 * DAY_MS;
 
 /**
  * Certificate, key and client authority of the server, read again when they change. Who listens with them is told, and takes the new ones for new connections; the
- * standing ones, which were let in by the old, are to be closed. A set that does not fit together, or has expired, is refused and the old one stays.
+ * standing ones, which were let in by the old, are to be closed. A set that does not fit together, has expired or has not begun is refused and the old one stays.
  */
 export class ServerTls {
   readonly #files: WatchedFiles;
@@ -129,6 +129,12 @@ function checkPair(
   const notAfterMs = Date.parse(certificate.validTo);
   if (notAfterMs < nowMs) {
     throw invalid(`the certificate in ${cert} ended on ${new Date(notAfterMs).toISOString()}`);
+  }
+  const notBeforeMs = Date.parse(certificate.validFrom);
+  if (notBeforeMs > nowMs) {
+    throw invalid(
+      `the certificate in ${cert} begins on ${new Date(notBeforeMs).toISOString()}, by this machine's clock later than now`,
+    );
   }
   if (ca !== undefined) {
     attempt(`${clientCa ?? ""} holds no certificate in PEM`, () => new X509Certificate(ca));

@@ -20,14 +20,20 @@ export interface WatchedFilesOptions {
 /** How often files are looked at, unless a test wants otherwise. */
 export const WATCH_INTERVAL_MS = 2000;
 
+/** After a change the files are read once more this much later: what is the same then is whole, and is used. */
+const SETTLE_MS = 200;
+
 /**
  * Reads files that belong together and reads them again every few seconds, so that every way to change them is noticed: in place, by an atomic
- * rename, by the swap of a link as in a mounted ConfigMap or Secret. What changed is used as a whole or refused as a whole. A refusal is
- * logged when two looks in a row find the same texts: between them, somebody may be at the second of two files.
+ * rename, by the swap of a link as in a mounted ConfigMap or Secret. What changed is used as a whole or refused as a whole, and only when two reads in a row
+ * found it: half a line of a file that is being written may be a good line, of somebody else. A refusal is logged when two looks in a row find the same texts:
+ * between them, somebody may be at the second of two files.
  */
 export class WatchedFiles {
   readonly #options: WatchedFilesOptions;
   #used = "";
+  /** What the last read found. */
+  #seen = "";
   /** What the last look refused, and whether that was said. */
   #refused = { state: "", isLogged: false };
   #timer: Timer | undefined;
@@ -46,12 +52,21 @@ export class WatchedFiles {
     this.#schedule();
   }
 
-  /** Looks now. Never rejects. */
+  /** Looks now, for somebody who knows that nobody is writing: what is found is used at once. Never rejects. */
   async look(): Promise<void> {
-    let state: string;
+    await this.#look(() => true);
+  }
+
+  /** Answers whether what it found waits for another look. Never rejects. */
+  async #look(isWhole: (state: string) => boolean): Promise<boolean> {
     try {
       const texts = await readAll(this.#options.paths);
-      state = JSON.stringify(texts);
+      const state = JSON.stringify(texts);
+      const waits = state !== this.#used && !isWhole(state);
+      this.#seen = state;
+      if (waits) {
+        return true;
+      }
       if (state !== this.#used && !this.#isClosed) {
         this.#options.use(texts);
         this.#used = state;
@@ -59,10 +74,10 @@ export class WatchedFiles {
       }
       this.#refused = { state: "", isLogged: false };
     } catch (error) {
-      state = error instanceof Error ? error.message : String(error);
-      this.#refuse(state, error);
+      this.#refuse(error instanceof Error ? error.message : String(error), error);
     }
     this.#options.looked?.();
+    return false;
   }
 
   /** Ends the looking. */
@@ -82,14 +97,13 @@ export class WatchedFiles {
     this.#refused = { state, isLogged: isAgain };
   }
 
-  #schedule(): void {
+  #schedule(isSettling = false): void {
     if (this.#isClosed) {
       return;
     }
     const { clock, intervalMs } = this.#options;
-    this.#timer = clock.setTimer(intervalMs, async () => {
-      await this.look();
-      this.#schedule();
+    this.#timer = clock.setTimer(isSettling ? SETTLE_MS : intervalMs, async () => {
+      this.#schedule(await this.#look((state) => state === this.#seen));
     });
   }
 }

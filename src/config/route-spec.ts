@@ -1,17 +1,18 @@
 import { readFileSync } from "node:fs";
 
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair } from "yaml";
-
 import { NetworkError } from "../core/errors.ts";
 import { parseCidr, type Cidr } from "../core/net/cidr.ts";
 import { parseIpv4, type Ipv4 } from "../core/net/ipv4.ts";
 import type { RouteSpec } from "../core/routing/route-spec.ts";
+import { JsonTokens, TextPlaces, type JsonToken } from "./json-tokens.ts";
 import { stripComments } from "./strip-comments.ts";
 
 /** Longest route spec that is read, in bytes. A route table of 1,000 routes with ten addresses each takes a fifth of it. */
 export const MAX_ROUTE_SPEC_BYTES = 1024 * 1024;
 /** Problems that a message lists; a file of another kind has thousands. */
 const MAX_PROBLEMS = 50;
+/** Problems after which no more are looked for: a text of 1 MiB may have 200,000, and probes wait meanwhile. */
+const ENOUGH_PROBLEMS = 1000;
 const UNLESS = "; if that is meant, start with --allow-empty";
 
 export interface RouteSpecOptions {
@@ -59,40 +60,42 @@ export function loadRouteSpec(path: string, allowEmpty: boolean): RouteSpec {
   return readRouteSpec(text, options);
 }
 
-/** Reads the text, which is JSON, once more as YAML, of which JSON is a part: that parser knows where everything stands, and sees keys that come twice. */
+/** Reads the text, which is JSON, once more: by its tokens, which stand somewhere, and of which keys that come twice are two. */
 class SpecReader {
   readonly problems: string[] = [];
-  readonly #lines = new LineCounter();
+  readonly #places: TextPlaces;
+  readonly #tokens: JsonTokens;
   readonly #options: RouteSpecOptions;
-  readonly #root: unknown;
 
   constructor(text: string, options: RouteSpecOptions) {
     this.#options = options;
-    // Keys are compared here, where the message says what to do.
-    this.#root = parseDocument(text, { lineCounter: this.#lines, uniqueKeys: false }).contents;
+    this.#places = new TextPlaces(text);
+    this.#tokens = new JsonTokens(text);
   }
 
   read(): ReadonlyMap<Cidr, readonly Ipv4[]> {
     const routes = new Map<Cidr, readonly Ipv4[]>();
-    if (!isMap(this.#root)) {
-      this.#refuse(this.#root, 'expected an object of networks, such as {"10.1.0.0/16": ["172.20.32.5"]}');
+    const root = this.#tokens.next();
+    if (root.text !== "{") {
+      this.#refuse(root, 'expected an object of networks, such as {"10.1.0.0/16": ["172.20.32.5"]}');
       return routes;
     }
-    if (this.#root.items.length === 0 && !this.#options.allowEmpty) {
-      this.#refuse(this.#root, `it lists no route, which would take every route away${UNLESS}`);
-    }
     const places = new Map<Cidr, string>();
-    for (const pair of this.#root.items) {
-      const destination = this.#destination(pair);
-      const addresses = this.#addresses(pair);
+    let key = this.#tokens.next();
+    if (key.text === "}" && !this.#options.allowEmpty) {
+      this.#refuse(root, `it lists no route, which would take every route away${UNLESS}`);
+    }
+    for (; key.text !== "}" && !this.#hasEnough; key = this.#tokens.next()) {
+      const destination = this.#try(key, parseCidr);
+      const addresses = this.#addresses();
       const before = destination && places.get(destination);
       if (before !== undefined) {
         this.#refuse(
-          pair.key,
+          key,
           `${destination} is listed before, in ${before}: put all its addresses into one list`,
         );
       } else if (destination !== undefined) {
-        places.set(destination, this.#place(pair.key));
+        places.set(destination, this.#places.placeOf(key.at));
         if (addresses.length > 0) {
           routes.set(destination, addresses);
         }
@@ -101,50 +104,50 @@ class SpecReader {
     return routes;
   }
 
-  #destination({ key }: Pair): Cidr | undefined {
-    const text = isScalar(key) ? String(key.value) : "";
-    return this.#try(key, () => parseCidr(text));
-  }
-
-  #addresses({ key, value }: Pair): readonly Ipv4[] {
-    if (!isSeq(value)) {
-      this.#refuse(value ?? key, "expected a list of addresses");
+  #addresses(): readonly Ipv4[] {
+    const list = this.#tokens.next();
+    if (list.text !== "[") {
+      this.#refuse(list, "expected a list of addresses");
+      this.#tokens.skip(list);
       return [];
     }
-    if (value.items.length === 0 && !this.#options.allowEmpty) {
-      this.#refuse(value, `an empty list of addresses, which would take the route away${UNLESS}`);
+    const addresses = new Set<Ipv4>();
+    let item = this.#tokens.next();
+    if (item.text === "]" && !this.#options.allowEmpty) {
+      this.#refuse(list, `an empty list of addresses, which would take the route away${UNLESS}`);
     }
-    const addresses = value.items.flatMap((item) => {
-      if (!isScalar(item) || typeof item.value !== "string") {
+    for (; item.text !== "]" && !this.#hasEnough; item = this.#tokens.next()) {
+      if (item.text.startsWith('"')) {
+        const address = this.#try(item, parseIpv4);
+        if (address !== undefined) {
+          addresses.add(address);
+        }
+      } else {
         this.#refuse(item, 'expected an address in quotes, such as "172.20.32.5"');
-        return [];
+        this.#tokens.skip(item);
       }
-      const text = item.value;
-      return this.#try(item, () => parseIpv4(text)) ?? [];
-    });
-    return [...new Set(addresses)];
+    }
+    return [...addresses];
   }
 
-  #try<T>(at: unknown, parse: () => T): T | undefined {
+  #try<T>(token: JsonToken, parse: (text: string) => T): T | undefined {
     try {
-      return parse();
+      return parse(String(JSON.parse(token.text)));
     } catch (error) {
       if (!(error instanceof NetworkError)) {
         throw error;
       }
-      this.#refuse(at, error.message);
+      this.#refuse(token, error.message);
       return undefined;
     }
   }
 
-  #refuse(at: unknown, problem: string): void {
-    this.problems.push(`${this.#place(at)}: ${problem}`);
+  get #hasEnough(): boolean {
+    return this.problems.length >= ENOUGH_PROBLEMS;
   }
 
-  #place(at: unknown): string {
-    const start = (at as Node | null | undefined)?.range?.[0] ?? 0;
-    const { line, col } = this.#lines.linePos(start);
-    return `line ${line}, column ${col}`;
+  #refuse({ at }: JsonToken, problem: string): void {
+    this.problems.push(`${this.#places.placeOf(at)}: ${problem}`);
   }
 }
 
@@ -167,7 +170,7 @@ function refusal({ source }: RouteSpecOptions, problems: readonly string[], caus
   const text =
     problems.length === 1
       ? `the route spec ${source} is refused: ${first}`
-      : `the route spec ${source} is refused, it has ${problems.length} problems:\n${[...shown, ...more].join("\n")}`;
+      : `the route spec ${source} is refused, it has ${problems.length >= ENOUGH_PROBLEMS ? "at least " : ""}${problems.length} problems:\n${[...shown, ...more].join("\n")}`;
   return new NetworkError(
     "invalid",
     "ROUTE_SPEC_INVALID",

@@ -14,7 +14,7 @@ const PREFIX = "/romana";
 /** Everything that the stand-alone router is built from. */
 export type VpcRouterParts = Pick<
   RouteEngineParts,
-  "clock" | "log" | "store" | "cloud" | "prober" | "isOwn"
+  "clock" | "log" | "store" | "cloud" | "prober" | "isOwn" | "meter"
 > & {
   readonly config: RouteEngineConfig & { readonly takeOver: boolean };
   /** The file that the list comes from; undefined when it is posted. */
@@ -31,6 +31,8 @@ export interface VpcRouter {
   readonly routeSpec: RouteSpecKeeper;
   readonly routes: RoutesView;
   readonly monitor: HealthMonitor | undefined;
+  /** What has stopped and will not go on by itself, one phrase each. */
+  stuck(): readonly string[];
   /** Begins to keep the list that is there, or the first one that comes. */
   start(): void;
   stop(): Promise<void>;
@@ -89,6 +91,8 @@ export async function createVpcRouter(parts: VpcRouterParts, signal: AbortSignal
     routeSpec,
     routes: withList(engine.routes, routeSpec),
     monitor: engine.monitor,
+    // Before there is a list nothing goes on that could stop.
+    stuck: () => (isRunning ? engine.controller.stuck() : []),
     start: () => {
       isStarted = true;
       run();

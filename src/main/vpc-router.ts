@@ -16,6 +16,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import type { RouteSpecKeeper } from "../services/route-spec-keeper.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { createSecurity, type Security } from "./create-security.ts";
 import { createVpcRouter, type VpcRouter } from "./create-vpc-router.ts";
 
@@ -46,6 +47,8 @@ export async function runVpcRouter(config: RouterConfig, signal: AbortSignal): P
       config.probe.kind === "icmp" ? { kind: "icmp" } : { kind: config.probe.kind, port: config.probe.port },
     );
     closers.push(() => prober.close());
+    const metrics = new Metrics(readVersion());
+    metrics.readProcess();
     const router = await createVpcRouter(
       {
         clock,
@@ -57,6 +60,7 @@ export async function runVpcRouter(config: RouterConfig, signal: AbortSignal): P
         file,
         read: (text, source) => readRouteSpec(text, { source, allowEmpty }),
         isOwn: isOwnAddress,
+        meter: metrics,
         version: readVersion(),
         cloudName: "aws",
         storeName: config.store.kind === "sqlite" ? `sqlite:${config.store.file}` : "memory",
@@ -64,13 +68,14 @@ export async function runVpcRouter(config: RouterConfig, signal: AbortSignal): P
       signal,
     );
     closers.push(() => router.stop());
+    metrics.read({ routes: router.routes });
     if (file !== undefined) {
       await takeFirst(file, router.routeSpec, signal);
       const follower = followFile(file, router.routeSpec, clock, signal);
       closers.push(() => follower.stop());
       follower.start();
     }
-    const addresses = await serve(config, router, security, log, closers);
+    const addresses = await serve(config, router, metrics, security, log, closers);
     router.start();
     log.info(
       {
@@ -130,7 +135,8 @@ function followFile(
 /** Answers where it serves: nowhere, when nothing was asked for. */
 async function serve(
   config: RouterConfig,
-  { routeSpec, routes }: VpcRouter,
+  router: VpcRouter,
+  metrics: Metrics,
   { authentication, tls }: Security,
   log: Logger,
   closers: (() => void | Promise<void>)[],
@@ -139,8 +145,10 @@ async function serve(
     return [];
   }
   const server = createServer({
-    routeSpec,
-    routes,
+    routeSpec: router.routeSpec,
+    routes: router.routes,
+    liveness: router,
+    metrics,
     authentication,
     log: log.child({ component: "api" }),
     limits: { maxInFlight: config.maxInFlight, maxBodyBytes: MAX_ROUTE_SPEC_BYTES },

@@ -10,7 +10,7 @@ import {
 } from "../core/ipam/hosts.ts";
 import { exportState, type ImportedState as ExportedState } from "../core/ipam/imported-state.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
-import { findHolder, planRelease } from "../core/ipam/release.ts";
+import { planRelease } from "../core/ipam/release.ts";
 import type { IpamState, KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
@@ -268,16 +268,18 @@ export class AddressingService {
     });
   }
 
-  /** Releases the address of a name or, if no name matches, an IP. Throws `ADDRESS_NOT_FOUND`. */
-  async release(nameOrIp: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Releases the address of a name or, if no name matches, an IP; with `host`, only one of that host: whose it is, is part of the decision, and of what its commit compares. Throws
+   * `ADDRESS_NOT_FOUND` and `ADDRESS_ELSEWHERE`.
+   */
+  async release(
+    nameOrIp: string,
+    signal: AbortSignal,
+    { host }: { readonly host?: string | undefined } = {},
+  ): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      this.#line.push({ kind: "release", nameOrIp, signal, resolve, reject, attempts: 0 });
+      this.#line.push({ kind: "release", nameOrIp, host, signal, resolve, reject, attempts: 0 });
     });
-  }
-
-  /** The host that holds the address of a name or, if no name matches, an IP: what `release` would release. */
-  holderOf(nameOrIp: string): string | undefined {
-    return findHolder(this.#cache.current.state, nameOrIp);
   }
 
   /** Every address in use. */
@@ -350,9 +352,12 @@ export class AddressingService {
   }
 
   /** A release that moves its host. */
-  #releaseAlone({ nameOrIp, signal, resolve, reject }: WaitingRelease): Promise<void> {
+  #releaseAlone({ nameOrIp, host, signal, resolve, reject }: WaitingRelease): Promise<void> {
     return this.#decisions
-      .run(({ state }) => ({ changes: planRelease(state, nameOrIp).changes, result: undefined }), signal)
+      .run(
+        ({ state }) => ({ changes: planRelease(state, nameOrIp, host).changes, result: undefined }),
+        signal,
+      )
       .then(resolve, reject);
   }
 

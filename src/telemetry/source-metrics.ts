@@ -14,7 +14,8 @@ export interface AddressingCounters {
 
 /** Where the numbers come from that are read when somebody asks for them. Each answers from memory. */
 export interface MetricsSources {
-  readonly addressing: {
+  /** Absent in the stand-alone router, which keeps no addresses. */
+  readonly addressing?: {
     hosts(): { readonly hosts: readonly { readonly placed: boolean; readonly misplaced: boolean }[] };
     blocks(): { readonly blocks: readonly MeasuredBlock[] } | undefined;
   };
@@ -31,12 +32,20 @@ interface MeasuredBlock {
 
 /** Adds what the sources know; each is asked when somebody reads the text, and answers from memory. */
 export function measureSources(registry: Registry, sources: MetricsSources): void {
-  measureAddressing(registry, sources);
+  if (sources.addressing !== undefined) {
+    measureAddressing(registry, sources.addressing, sources.counters);
+  }
   measureRoutes(registry, sources);
-  measureStore(registry, sources);
+  if (sources.store !== undefined) {
+    measureStore(registry, sources.store);
+  }
 }
 
-function measureAddressing(registry: Registry, { addressing, counters }: MetricsSources): void {
+function measureAddressing(
+  registry: Registry,
+  addressing: NonNullable<MetricsSources["addressing"]>,
+  counters: MetricsSources["counters"],
+): void {
   addGauge(registry, "hosts", "Hosts by how they stand in the topology", "state", () => {
     const { hosts } = addressing.hosts();
     const misplaced = hosts.filter((host) => host.misplaced).length;
@@ -127,14 +136,14 @@ function measureRoutes(registry: Registry, { routes }: MetricsSources): void {
   );
 }
 
-function measureStore(registry: Registry, { store }: MetricsSources): void {
+function measureStore(registry: Registry, store: NonNullable<MetricsSources["store"]>): void {
   addGauge(
     registry,
     "store_silent_seconds",
     "Time since the store last answered anything",
     undefined,
     () => ({
-      "": (store?.silentMs() ?? 0) / 1000,
+      "": store.silentMs() / 1000,
     }),
   );
 }

@@ -1,5 +1,8 @@
+import { get } from "node:http";
+
 import { expect, it } from "vitest";
 
+import { listen } from "../../src/api/listen.ts";
 import { NetworkError } from "../../src/core/errors.ts";
 import type { TokenAuthenticator } from "../../src/ports/authenticator.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -50,6 +53,24 @@ it.for(["Bearer nonsense", "Bearer", "Basic YWRtaW46YWRtaW4=", "Bearer admin adm
     expect(answer.json()).toMatchObject({ type: "urn:romana:error:invalid:TOKEN_UNKNOWN" });
   },
 );
+
+it("does not choose among several Authorization headers", async () => {
+  const { app } = await serverWithOneHost({}, secured);
+  const address = await listen(app, { kind: "tcp", host: "127.0.0.1", port: 0 });
+  const ask = (authorization: readonly string[]) =>
+    new Promise((resolve, reject) => {
+      const headers = ["host", address, ...authorization.flatMap((value) => ["authorization", value])];
+      get(`http://${address}/hosts`, { headers, agent: false }, (response) => {
+        response.resume().once("end", () => resolve(response.statusCode));
+      }).once("error", reject);
+    });
+
+  const known = "Bearer reader";
+  const statuses = [await ask([known]), await ask([known, "Bearer admin"]), await ask([known, known])];
+  await app.close();
+
+  expect(statuses).toEqual([200, 401, 401]);
+});
 
 it("has no use for a token where nobody could know it and nobody has to", async () => {
   const { app } = await serverWithOneHost();

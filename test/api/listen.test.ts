@@ -1,6 +1,7 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
-import { createServer as createNetServer } from "node:net";
+import { createServer as createNetServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -51,6 +52,25 @@ it("keeps its unix socket to its owner and removes it when it closes", async () 
   expect(address).toBe(`unix:${path}`);
   expect((mode & 0o777).toString(8)).toBe("600");
   await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+it("does not take a connection whose address cannot be told any more, because its client cut it, for one of the unix socket", async () => {
+  const address = await listen(await server(), anyPort);
+  const forget = (message: unknown): void => {
+    Object.defineProperty((message as { socket: Socket }).socket, "remoteAddress", { value: undefined });
+  };
+  subscribe("http.server.request.start", forget);
+  cleanUp.push(async () => unsubscribe("http.server.request.start", forget));
+
+  const status = (host: string) =>
+    new Promise((resolve, reject) => {
+      get(`http://${address}/hosts`, { headers: { host }, agent: false }, (response) => {
+        response.resume().once("end", () => resolve(response.statusCode));
+      }).once("error", reject);
+    });
+
+  expect(await status("attacker.example")).toBe(401);
+  expect(await status("127.0.0.1")).toBe(200);
 });
 
 it("takes over the socket of a process that died", async () => {

@@ -161,6 +161,21 @@ describe("GET", () => {
     expect((await app.inject("/readyz")).statusCode).toBe(200);
   });
 
+  it("describes its own routes, and no others, with what a POST takes", async () => {
+    const { app } = await server();
+    const { paths } = (await app.inject("/openapi.json")).json<{ paths: Record<string, object> }>();
+
+    expect(paths["/route_spec"]).toMatchObject({
+      get: { responses: { 200: {}, 404: {} } },
+      post: {
+        requestBody: { content: { "application/json": {} } },
+        responses: { 200: {}, 400: {}, 409: {} },
+      },
+    });
+    expect(Object.keys(paths)).toEqual(expect.arrayContaining(["/", "/status", "/readyz"]));
+    expect(Object.keys(paths)).not.toContain("/hosts");
+  });
+
   it("knows no addresses, hosts or topology", async () => {
     const { app } = await server();
 

@@ -213,6 +213,8 @@ describe("when the files change", () => {
     await useOtherServerPair();
 
     await clock.advance(1000);
+    await expect.poll(() => clock.pendingTimers).toBe(1);
+    await clock.advance(200);
     await changed;
     const trusted = await ask(port, { ca: textOf(others, "ca.crt"), headers: as("reader") });
 
@@ -411,6 +413,22 @@ describe("when the files change", () => {
       }),
     ]);
     expect(answer.status).toBe(200);
+  });
+
+  it("refuses a certificate that has not begun, and takes it by itself once it has", async () => {
+    const { tls, tlsLog, port, clock } = await secureServer();
+    const early = await Trial.files({ nowMs: Date.now() + DAY_MS });
+    await trial.replace("server.crt", textOf(early, "server.crt"));
+    await trial.replace("server.key", textOf(early, "server.key"));
+    await tls.look();
+    await tls.look();
+    const before = await ask(port, await trial.client("admin"));
+
+    clock.now = () => Date.now() + DAY_MS;
+    await tls.look();
+
+    expect(before.status).toBe(200);
+    expect(tlsLog.lines.map(({ level }) => level)).toEqual(["error", "info"]);
   });
 
   it("refuses a certificate that has ended, and takes the next good one", async () => {

@@ -66,12 +66,33 @@ it.for([
   await change();
 
   await clock.advance(1000);
+  await settled(() => clock.pendingTimers > 0);
+  await clock.advance(200);
   await settled(() => log.lines.length > 0);
 
   expect(await users(file)).toEqual([undefined, "bob"]);
   expect(log.lines).toEqual([
     { level: "info", fields: { files: [path] }, message: "changed files are in use" },
   ]);
+});
+
+it("never takes half a line of a file that is being written, though it is a good line of somebody else", async () => {
+  const file = await openFile(`${first},ann,admin`);
+  const hosts: (string | undefined)[] = [];
+  for (const [host, delayMs] of [
+    ["node-1", 1000],
+    ["node-12", 200],
+  ] as const) {
+    await writeFile(path, `${second},agents,agent:${host}`);
+    await clock.advance(delayMs);
+    await settled(() => clock.pendingTimers > 0);
+    hosts.push((await file.callerOf(second))?.host);
+  }
+  await clock.advance(200);
+  await settled(() => log.lines.length > 0);
+  hosts.push((await file.callerOf(second))?.host);
+
+  expect(hosts).toEqual([undefined, undefined, "node-12"]);
 });
 
 it("notices the swap of links by which a ConfigMap or Secret is changed", async () => {

@@ -114,6 +114,26 @@ describe("a route spec", () => {
     expect(problemsOf(text)).toEqual([]);
   });
 
+  it("looks for no more than a thousand problems", () => {
+    const text = JSON.stringify({ "10.1.0.0/16": Array.from({ length: 5000 }, () => "x") });
+
+    expect(() => read(text)).toThrow(/it has at least 1000 problems:[^]*and 950 more$/);
+  });
+
+  it("refuses a list that goes as deep as its size allows", () => {
+    const deep = `{"10.1.0.0/16": ${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
+
+    expect(problemsOf(deep)).toEqual([
+      'line 1, column 18: expected an address in quotes, such as "172.20.32.5"',
+    ]);
+  });
+
+  it("sees a key that comes again with its characters escaped", () => {
+    expect(problemsOf(String.raw`{"10.1.0.0/16": ["1.2.3.4"], "10.1.0.0\/16": ["1.2.3.5"]}`)).toEqual([
+      "line 1, column 30: 10.1.0.0/16 is listed before, in line 1, column 2: put all its addresses into one list",
+    ]);
+  });
+
   it("names all problems in one message", () => {
     expect(() => read('{"10.1.2.3/16": ["x"],\n "10.2.0.0/16": [7]}')).toThrow(
       'the route spec routes.json is refused, it has 3 problems:\n  - line 1, column 2: not an IPv4 network: "10.1.2.3/16" (write it as 10.1.0.0/16)\n' +

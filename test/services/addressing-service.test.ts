@@ -233,6 +233,25 @@ describe("AddressingService", () => {
     expect(addresses).toEqual(Array.from({ length: 10 }, (_, index) => `10.0.0.${index}`));
   });
 
+  it("releases for a host what is of that host alone, whether it is named or given by address", async () => {
+    const { service } = await started();
+    const address = await service.allocate(pod("p1", "h2"), signal);
+
+    for (const nameOrIp of ["p1", address]) {
+      await expect(service.release(nameOrIp, signal, { host: "h1" })).rejects.toMatchObject({
+        kind: "conflict",
+        code: "ADDRESS_ELSEWHERE",
+        details: { name: "p1", host: "h2" },
+      });
+    }
+    await expect(service.release("none", signal, { host: "h1" })).rejects.toMatchObject({
+      code: "ADDRESS_NOT_FOUND",
+    });
+    expect(service.addresses()).toHaveLength(1);
+    await service.release(address, signal, { host: "h2" });
+    expect(service.addresses()).toEqual([]);
+  });
+
   it("lets what waits share one transaction, and answers as if each had been alone", async () => {
     const { service, store } = await started();
     await service.allocate(pod("p0"), signal);
@@ -395,6 +414,24 @@ describe("AddressingService beside another writer", () => {
       code: "ADDRESSING_CONTENDED",
     });
     expect(await service.allocate(pod("p1"), signal)).toBe("10.0.0.0");
+  });
+});
+
+describe("a release for one host", () => {
+  it("is refused when its commit finds that another replica gave the name to another host", async () => {
+    const { service, store } = await started();
+    const other = await openService(store);
+    await service.allocate(pod("p"), signal);
+    store.failNext(async (run) => {
+      await other.release("p", signal);
+      await other.allocate(pod("p", "h2"), signal);
+      return run();
+    });
+
+    await expect(service.release("p", signal, { host: "h1" })).rejects.toMatchObject({
+      code: "ADDRESS_ELSEWHERE",
+    });
+    expect(other.addresses().map(({ name, host }) => [name, host])).toEqual([["p", "h2"]]);
   });
 });
 

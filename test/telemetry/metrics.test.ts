@@ -17,6 +17,7 @@ interface Kept {
 const empty: MetricsSources = {
   addressing: { hosts: () => ({ hosts: [] }), blocks: () => undefined },
   routes: new FakeRoutes(),
+  store: { silentMs: () => 0 },
 };
 
 /** The values of one metric by its labels, `{a="b"}`, from the text that a scraper reads. */
@@ -59,6 +60,18 @@ it("has exactly the metrics of docs/metrics.md, each with its type and labels, i
       .toSorted((a, b) => compare(a.name, b.name)),
   );
   expect(documented.length).toBeGreaterThan(40);
+});
+
+it("says nothing of hosts, addresses and the store where there are none", async () => {
+  const metrics = new Metrics("2.0.0");
+  metrics.read({ routes: empty.routes });
+  const names = metrics.registry.getMetricsAsArray().map(({ name }) => name);
+
+  expect(names.filter((name) => /^romana_(hosts|ipam|store)/.test(name))).toEqual([]);
+  expect(names).toEqual(
+    expect.arrayContaining(["romana_routes", "romana_alarms", "romana_cloud_calls_total"]),
+  );
+  expect(await metrics.render()).toContain("romana_build_info");
 });
 
 function compare(a: string, b: string): number {

@@ -59,7 +59,8 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
         original: true,
         resourceType: "address",
         access: "agent",
-        concernsHost: ({ query }) => addressing.holderOf(nameIn(query)),
+        // Whose address it is, is decided with its release: what somebody saw before that may be old.
+        concernsHost: () => undefined,
         failures: [404],
       },
     },
@@ -72,7 +73,9 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
           "no address was named: give ?addressName= with a name or an IP address",
         );
       }
-      return answerNull(reply, addressing.release(addressName, request.deadline));
+      const { role, host } = request.caller;
+      const only = role === "agent" ? { host } : {};
+      return answerNull(reply, addressing.release(addressName, request.deadline, only));
     },
   );
 
@@ -87,10 +90,6 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
 /** The host that a body names, if it does. */
 function hostIn(body: unknown): string | undefined {
   return (body as { readonly host?: string | null }).host || undefined;
-}
-
-function nameIn(query: unknown): string {
-  return (query as { readonly addressName: string }).addressName;
 }
 
 /** The fields in their order. */

@@ -42,7 +42,9 @@ export const routeSpecResource: FastifyPluginCallbackZod<{
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, next) => next(null, body));
 
-  app.get("/", { schema: { response: { 200: overview } } }, (_request, reply) => {
+  const tags = ["route spec"];
+  const shown = { schema: { summary: "Everything at once", tags, response: { 200: overview } } };
+  app.get("/", shown, (_request, reply) => {
     const notReady = routes.notReady();
     const status = routes.status();
     void answer(reply, {
@@ -57,7 +59,11 @@ export const routeSpecResource: FastifyPluginCallbackZod<{
     });
   });
 
-  app.get("/route_spec", { schema: { response: { 200: routeSpecDocument } } }, (_request, reply) => {
+  const given = {
+    schema: { summary: "The list of routes in force", tags, response: { 200: routeSpecDocument } },
+    config: { failures: [404] },
+  } as const;
+  app.get("/route_spec", given, (_request, reply) => {
     const spec = routeSpec.current();
     if (spec === undefined) {
       throw new NetworkError(
@@ -69,7 +75,11 @@ export const routeSpecResource: FastifyPluginCallbackZod<{
     void answer(reply, spec.document);
   });
 
-  app.post("/route_spec", { schema: { response: { 200: z.null() } } }, async (request, reply) => {
+  const taken = {
+    schema: { summary: "Put another list of routes in force", tags, response: { 200: z.null() } },
+    config: { reads: routeSpecDocument, failures: [409] },
+  } as const;
+  app.post("/route_spec", taken, async (request, reply) => {
     const { source } = routeSpec.status();
     if (source !== "api") {
       throw new NetworkError(

@@ -12,9 +12,10 @@ export interface ReleasePlan {
 
 /**
  * Releases the address of a name, or, where no such name is known, an address in dotted form. A block that becomes empty loses its owner and goes to the end of its group's
- * returned blocks. A misplaced host that thereby has no address left in its group moves (decision 6). Throws `ADDRESS_NOT_FOUND` (not-found).
+ * returned blocks. A misplaced host that thereby has no address left in its group moves (decision 6). With `only`, the name of a host, an address of that host alone is released. Throws `ADDRESS_NOT_FOUND`
+ * (not-found) and `ADDRESS_ELSEWHERE` (conflict).
  */
-export function planRelease(state: IpamState, nameOrIp: string): ReleasePlan {
+export function planRelease(state: IpamState, nameOrIp: string, only?: string): ReleasePlan {
   const allocation = state.names.get(nameOrIp) ?? findByIp(state, nameOrIp);
   if (allocation === undefined) {
     throw new NetworkError(
@@ -26,6 +27,14 @@ export function planRelease(state: IpamState, nameOrIp: string): ReleasePlan {
   }
   const { block } = allocation;
   const host = block.holding?.host;
+  if (only !== undefined && host?.record.name !== only) {
+    throw new NetworkError(
+      "conflict",
+      "ADDRESS_ELSEWHERE",
+      `cannot release "${nameOrIp}" for host "${only}": its address is of host "${host?.record.name ?? ""}"; ask there, or use the credentials of an admin`,
+      { name: allocation.name, host: host?.record.name ?? "" },
+    );
+  }
   const isLast = block.count === 1;
   const change = releaseOf(allocation, 1, isLast, state.sequence);
   const moves = isLast && host?.record.misplaced === true ? movesOf(state, host, allocation) : [];
@@ -63,12 +72,6 @@ function movesOf(state: IpamState, host: HostState, { block }: Allocation): read
   const draft = createDraft(state);
   const record = replaceHost(draft, host, host.record.tags, block);
   return [{ kind: "put-host", host: record }, ...adoptUnplaced(draft, record.name)];
-}
-
-/** The host whose block holds the address of a name or, if no name matches, an IP; `undefined` when no address has either. */
-export function findHolder(state: IpamState, nameOrIp: string): string | undefined {
-  const allocation = state.names.get(nameOrIp) ?? findByIp(state, nameOrIp);
-  return allocation?.block.holding?.host.record.name;
 }
 
 function findByIp(state: IpamState, text: string): Allocation | undefined {

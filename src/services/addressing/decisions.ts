@@ -41,15 +41,6 @@ export interface DecisionOptions {
   readonly onRetry: () => void;
 }
 
-/** A decision with the transaction that makes it durable. */
-interface Planned<T> {
-  readonly decision: Decision<T>;
-  readonly id: string;
-  readonly transaction: Transaction;
-  /** The generation that was seen. */
-  readonly before: Generation;
-}
-
 /** For staging a large change and bringing it to its keys. */
 const STAGED_MS = 120_000;
 

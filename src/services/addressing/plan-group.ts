@@ -137,7 +137,7 @@ function planMember(
     undo.push(applyTentatively(state, change));
     return { kind: "allocate", waiting, keys, address: formatIpv4(address), newBlock };
   }
-  const { allocation, changes } = planRelease(state, waiting.nameOrIp);
+  const { allocation, changes } = planRelease(state, waiting.nameOrIp, waiting.host);
   const change = soleChange(changes);
   if (change === undefined) {
     return undefined;

@@ -25,6 +25,8 @@ export interface WaitingAllocation extends Turn {
 export interface WaitingRelease extends Turn {
   readonly kind: "release";
   readonly nameOrIp: string;
+  /** The only host whose address may go; absent: any. */
+  readonly host?: string | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }

@@ -1,5 +1,7 @@
 import { renameSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { join } from "node:path";
+import { text as textOf } from "node:stream/consumers";
 
 import { CreateRouteCommand, DeleteRouteCommand } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -20,6 +22,14 @@ const SECONDARY = "127.16.0.99";
 const never = new AbortController().signal;
 
 type List = Readonly<Record<string, readonly string[]>>;
+
+/** The text of its metrics. */
+function metricsOf({ endpoint }: LabController): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const where = endpoint.kind === "unix" ? { socketPath: endpoint.path } : { ...endpoint };
+    get({ ...where, path: "/metrics" }, (response) => resolve(textOf(response))).once("error", reject);
+  });
+}
 
 describe.skipIf(withoutLab)("romana vpc-router on an EC2 API", { timeout: 60_000 }, () => {
   let lab: MotoLab;
@@ -115,6 +125,20 @@ describe.skipIf(withoutLab)("romana vpc-router on an EC2 API", { timeout: 60_000
 
     expect(await alarms()).toEqual([`foreign-route ${lab.tables[0]} ${B}`]);
     expect(router.log().filter(({ msg }) => msg === "an alarm")).toHaveLength(1);
+  });
+
+  it("lives, counts what it does, and describes its API", async () => {
+    const ask = (path: string) => exchange(router.endpoint, { method: "GET", path, deadlineMs: 5000 }, never);
+
+    expect(await ask("/healthz")).toEqual({ status: "ok" });
+    expect(await ask("/readyz")).toMatchObject({ ready: true });
+    expect(await ask("/openapi.json")).toMatchObject({
+      paths: { "/route_spec": { post: { requestBody: { content: expect.anything() } } } },
+    });
+    const text = await metricsOf(router);
+    expect(text).toMatch(/^romana_passes_total\{outcome="ok"\} [1-9]/m);
+    expect(text).toMatch(/^romana_route_writes_total\{action="CreateRoute",outcome="done"\} [1-9]/m);
+    expect(text).toMatch(/^romana_routes\{state="active"\} [1-9]/m);
   });
 
   it("turns the Source/Dest check off on the interfaces of the listed addresses, and on no other", async () => {
