@@ -215,3 +215,89 @@ describe("a history of the original with removed hosts", () => {
     );
   });
 });
+
+/** Every place of a JSON value below its root: its holder and its key. */
+function places(value: unknown): { readonly holder: Record<string, unknown>; readonly key: string }[] {
+  if (typeof value !== "object" || value === null) {
+    return [];
+  }
+  const holder = value as Record<string, unknown>;
+  return Object.keys(holder).flatMap((key) => [{ holder, key }, ...places(holder[key])]);
+}
+
+describe("a state of the original that was damaged anywhere, several times", () => {
+  it("is refused with a code, or what a repair takes fits together and goes out and in again", () => {
+    const values = [
+      null,
+      0,
+      7,
+      -1,
+      1.5,
+      4_294_967_296,
+      "",
+      "10.0.0.1",
+      "10.0.0.0/29",
+      "t:s",
+      "h0",
+      [],
+      {},
+      [0],
+      { "0": "t:s" },
+      true,
+    ];
+    const damage = fc.record({
+      place: fc.nat(10_000),
+      change: fc.oneof(
+        fc.constantFrom(...values).map((value) => ({ kind: "set", value }) as const),
+        fc.constant({ kind: "delete" } as const),
+        fc.nat(10_000).map((from) => ({ kind: "copy", from }) as const),
+      ),
+    });
+    let taken = 0;
+    fc.assert(
+      fc.property(
+        plans,
+        fc.array(add, { minLength: 2, maxLength: 4 }),
+        fc.array(fc.oneof(allocate, allocate, release, remove), {
+          minLength: 10,
+          maxLength: 30,
+          size: "max",
+        }),
+        fc.array(damage, { minLength: 1, maxLength: 4 }),
+        (networks, hosts, steps, damages) => {
+          const blob: unknown = JSON.parse(play(networks, [...hosts, ...steps]).ipam.text());
+          for (const { place, change } of damages) {
+            const all = places(blob);
+            const { holder, key } = all[place % all.length] as (typeof all)[number];
+            if (change.kind === "delete") {
+              delete holder[key];
+            } else if (change.kind === "set") {
+              holder[key] = change.value;
+            } else {
+              const from = all[change.from % all.length] as (typeof all)[number];
+              holder[key] = JSON.parse(JSON.stringify(from.holder[from.key])) as unknown;
+            }
+            if (all.length < 10) {
+              break;
+            }
+          }
+
+          let result: ReturnType<typeof imported>;
+          try {
+            result = imported(JSON.stringify(blob));
+          } catch (error) {
+            expect(error).toMatchObject({ code: "IMPORT_MALFORMED" });
+            return;
+          }
+
+          taken += 1;
+          const { state } = result;
+          const pieces = writeStateDocument({ exportedAt: "", state, tenants: [], policies: [], routes: [] });
+          expect(readStateDocument(JSON.parse([...pieces].join(""))).state).toEqual(state);
+        },
+      ),
+      { numRuns: 400 },
+    );
+    expect(taken).toBeGreaterThan(100);
+  });
+});
