@@ -30,6 +30,8 @@ export interface WatchOptions {
 const headersMs = 15_000;
 /** A bookmark comes every 10 s: after this long without one, the connection is dead. */
 const idleMs = 25_000;
+/** A server that does not get to our revision so many times in a row, 5 s each, lost what it had: its store was restored. */
+const maxAhead = 3;
 /** Between one attempt and the next, doubled up to the second. */
 const firstWaitMs = 250;
 const longestWaitMs = 5000;
@@ -71,6 +73,7 @@ export async function* watch({
   let isSynced = false;
   let hasAnswered = false;
   let waitMs = firstWaitMs;
+  let ahead = 0;
   for (;;) {
     try {
       const query = `revision=${revision}${host === undefined ? "" : `&host=${encodeURIComponent(host)}`}`;
@@ -79,6 +82,7 @@ export async function* watch({
       hasAnswered = true;
       for await (const event of stream) {
         waitMs = firstWaitMs;
+        ahead = 0;
         const told = read(kind, event);
         if (told !== undefined) {
           yield told;
@@ -97,7 +101,14 @@ export async function* watch({
       if (!(error instanceof NetworkError) || !hasAnswered) {
         throw error;
       }
-      if (error.code === "WATCH_TOO_OLD") {
+      ahead = error.code === "WATCH_AHEAD" ? ahead + 1 : ahead;
+      if (ahead >= maxAhead) {
+        notice(
+          "the server does not know of what was seen last, as after a restored backup; listing all again",
+        );
+        revision = "0";
+        ahead = 0;
+      } else if (error.code === "WATCH_TOO_OLD") {
         notice("too much happened meanwhile; listing all again");
         revision = "0";
       } else if (error.kind !== "transient") {

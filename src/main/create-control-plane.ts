@@ -14,6 +14,7 @@ import { StateService } from "../services/state-service.ts";
 import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower } from "../services/store-follower.ts";
 import { TenantService } from "../services/tenant-service.ts";
+import { together } from "../services/together.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
 import { beginDuties, type LeaderDuties } from "./leader-duties.ts";
 
@@ -65,8 +66,15 @@ export async function createControlPlane(
     ...(parts.uptimeMs === undefined ? {} : { uptimeMs: parts.uptimeMs }),
   });
   follower.add(election);
-  const policies = new PolicyService({ follower, log, prefix });
-  const tenants = new TenantService({ follower, usage: addressing, log, prefix });
+  const policies = new PolicyService({ store, follower, log, prefix, random: parts.random });
+  const tenants = new TenantService({
+    store,
+    follower,
+    usage: addressing,
+    log,
+    prefix,
+    random: parts.random,
+  });
   follower.start();
   const serviceRange =
     config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
@@ -136,6 +144,7 @@ export async function createControlPlane(
     policies,
     clock,
     log,
+    together: (abort) => together(addressing, follower, abort),
     routes: () => duties?.explained.journal.owned() ?? [],
   });
   return {

@@ -51,6 +51,12 @@ export class ObjectCache<T> implements StoreCache {
     return this.#objects.get(name);
   }
 
+  /** Revision at which the key's object was last changed, 0 when there is none that can be read. */
+  revisionOf(key: string): number {
+    const name = this.#nameOf(key);
+    return (name === undefined ? undefined : this.#objects.get(name))?.modRevision ?? 0;
+  }
+
   /** Sorted by key, as a store sorts: by the bytes of the encoded names. */
   list(): readonly T[] {
     this.#sorted ??= [...this.#objects]

@@ -2,24 +2,25 @@ import { NetworkError } from "../core/errors.ts";
 import type { Policy } from "../core/policy/policy.ts";
 import { readPolicies } from "../core/policy/read-policies.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { StoreOperation } from "../ports/store.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
+import { addressingKeys } from "./keys.ts";
 import type { ObjectBatch } from "./object-batch.ts";
 import { ObjectCache } from "./object-cache.ts";
-import type { StoreFollower } from "./store-follower.ts";
+import { MAX_ATTEMPTS, RecordChanges, type RecordFollower } from "./record-changes.ts";
 
 /** Policies that one installation may have. */
 const MAX_POLICIES = 20_000;
 
-/** How often a removal is tried again after somebody else changed the policy first. */
-const MAX_ATTEMPTS = 5;
-
 export interface PolicyServiceOptions {
-  readonly follower: Pick<StoreFollower, "add" | "commit">;
+  readonly store: Store;
+  readonly follower: RecordFollower;
   readonly log: Logger;
   /** `/romana` */
   readonly prefix: string;
   /** How many policies there may be; 20,000. */
   readonly limit?: number;
+  /** From 0 to below 1; `Math.random` unless given. */
+  readonly random?: () => number;
 }
 
 /**
@@ -27,18 +28,35 @@ export interface PolicyServiceOptions {
  * here; nobody enforces them yet.
  */
 export class PolicyService {
-  readonly #follower: Pick<StoreFollower, "commit">;
   readonly #log: Logger;
   readonly #cache: ObjectCache<Policy>;
+  readonly #changes: RecordChanges;
+  readonly #prefix: string;
   readonly #limit: number;
 
   /** Adds itself to the follower, so before that starts. */
-  constructor({ follower, log, prefix, limit = MAX_POLICIES }: PolicyServiceOptions) {
-    this.#follower = follower;
+  constructor({
+    store,
+    follower,
+    log,
+    prefix: root,
+    limit = MAX_POLICIES,
+    random = Math.random,
+  }: PolicyServiceOptions) {
+    const prefix = `${root}/policies/`;
+    this.#prefix = prefix;
     this.#log = log.child({ component: "policies" });
     this.#limit = limit;
-    this.#cache = new ObjectCache({ prefix: `${prefix}/policies/`, read: readStored, log: this.#log });
-    follower.add(this.#cache);
+    this.#cache = new ObjectCache({ prefix, read: readStored, log: this.#log });
+    this.#changes = new RecordChanges({
+      store,
+      follower,
+      cache: this.#cache,
+      keys: addressingKeys(root),
+      prefix,
+      log: this.#log,
+      random,
+    });
   }
 
   /** Revision of the store that the answers stand at. */
@@ -84,55 +102,53 @@ export class PolicyService {
    */
   async save(document: unknown, signal: AbortSignal): Promise<readonly Policy[]> {
     const { policies, warnings } = readPolicies(document);
-    const added = policies.filter(({ id }) => this.#cache.get(id) === undefined).length;
-    if (added > 0 && this.#cache.size + added > this.#limit) {
-      throw new NetworkError(
-        "exhausted",
-        "POLICIES_FULL",
-        `${this.#cache.size} policies are stored and ${this.#limit} may be: remove some before you add ${added}`,
-        { limit: this.#limit },
-      );
+    const revision = await this.#changes.run(() => {
+      const added = policies.filter(({ id }) => this.#cache.get(id) === undefined).length;
+      if (added > 0 && this.#cache.size + added > this.#limit) {
+        throw new NetworkError(
+          "exhausted",
+          "POLICIES_FULL",
+          `${this.#cache.size} policies are stored and ${this.#limit} may be: remove some before you add ${added}`,
+          { limit: this.#limit },
+        );
+      }
+      const operations = policies.map((policy) => ({
+        kind: "put" as const,
+        key: this.#cache.keyOf(policy.id),
+        value: JSON.stringify(policy),
+      }));
+      return { compare: [], operations };
+    }, signal);
+    if (revision === undefined) {
+      throw contended("policies");
     }
-    const operations = policies.map((policy) => ({
-      kind: "put" as const,
-      key: this.#cache.keyOf(policy.id),
-      value: JSON.stringify(policy),
-    }));
-    const result = await this.#follower.commit({ compare: [], operations }, signal);
     for (const { place, message } of warnings) {
       this.#log.warn({ place, warning: message }, "a document of policies has a warning");
     }
-    this.#log.info({ revision: result.revision, ids: policies.map(({ id }) => id) }, "policies were stored");
+    this.#log.info({ revision, ids: policies.map(({ id }) => id) }, "policies were stored");
     return policies;
   }
 
   /** Removes one by id or name. Errors: see `find`; `POLICY_CONTENDED` (transient) when others changed it five times meanwhile. */
   async remove(idOrName: string, signal: AbortSignal): Promise<void> {
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    const revision = await this.#changes.run(() => {
       const { id } = this.find(idOrName);
       const key = this.#cache.keyOf(id);
-      const modRevision = this.#cache.get(id)?.modRevision ?? 0;
       // The compare makes sure that there is something to delete: only then does the store's revision move, which the follower waits for.
-      const result = await this.#follower.commit(
-        { compare: [{ key, modRevision }], operations: [{ kind: "delete", key }] },
-        signal,
-      );
-      if (result.ok) {
-        this.#log.info({ revision: result.revision, id }, "a policy was removed");
-        return;
-      }
-      if (result.failed.some((found) => "key" in found && found.modRevision === 0)) {
-        throw notFound(idOrName);
-      }
+      const own = { key, modRevision: this.#cache.get(id)?.modRevision ?? 0 };
+      // A name is one policy's alone only as long as no other gets it.
+      const others = { prefix: this.#prefix, maxRevision: this.#cache.revision };
+      return {
+        compare: id === idOrName ? [own] : [own, others],
+        operations: [{ kind: "delete", key }],
+      };
+    }, signal);
+    if (revision === undefined) {
+      throw contended(`policy "${idOrName}"`);
     }
-    throw new NetworkError(
-      "transient",
-      "POLICY_CONTENDED",
-      `others changed policy "${idOrName}" first, ${MAX_ATTEMPTS} times; try again in a moment`,
-    );
+    this.#log.info({ revision, policy: idOrName }, "a policy was removed");
   }
 
-  /** Calls the listener after each revision that changed policies (their ids), and after a reset. It must not throw. Returns what ends that. */
   /** What is wrong with documents to be imported, each by its index. */
   check(items: readonly unknown[]): readonly { readonly index: number; readonly message: string }[] {
     return items.flatMap((item, index) => {
@@ -163,6 +179,7 @@ export class PolicyService {
     ];
   }
 
+  /** Calls the listener after each revision that changed policies (their ids), and after a reset. It must not throw. Returns what ends that. */
   onBatch(listener: (batch: ObjectBatch) => void): () => void {
     return this.#cache.onBatch(listener);
   }
@@ -175,6 +192,14 @@ function readStored(name: string, value: string): Policy {
     throw new TypeError(`it holds policy "${policy?.id ?? ""}"`);
   }
   return policy;
+}
+
+function contended(what: string): NetworkError {
+  return new NetworkError(
+    "transient",
+    "POLICY_CONTENDED",
+    `others changed ${what} first, ${MAX_ATTEMPTS} times; try again in a moment`,
+  );
 }
 
 function notFound(idOrName: string): NetworkError {

@@ -38,6 +38,8 @@ export interface StateServiceOptions {
   /** Absent: none are kept, and a document that has some is refused. */
   readonly tenants?: ListKeeper | undefined;
   readonly policies?: ListKeeper | undefined;
+  /** Resolves when all keepers stand at one revision of the store; absent: they always do. */
+  readonly together?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** The journal of routes, for the export. */
   readonly routes?: (() => readonly ExportedRoute[]) | undefined;
 }
@@ -57,9 +59,10 @@ export class StateService {
     this.#options = options;
   }
 
-  /** The document of everything as JSON text, in pieces; what it holds is as of the call. */
-  export(): Iterable<string> {
-    const { keeper, clock, tenants, policies, routes } = this.#options;
+  /** The document of everything as JSON text, in pieces; what it holds is as of one revision. Rejects with the signal's reason. */
+  async export(signal: AbortSignal): Promise<Iterable<string>> {
+    const { keeper, clock, tenants, policies, routes, together } = this.#options;
+    await together?.(signal);
     return writeStateDocument({
       exportedAt: new Date(clock.now()).toISOString(),
       state: keeper.exportState(),
@@ -84,10 +87,6 @@ export class StateService {
     }
     if (!sound && !options.repair) {
       throw unsound(findings);
-    }
-    const inUse = keeper.exportState().addresses.length;
-    if (inUse > 0) {
-      throw stateInUse(inUse);
     }
     const { state, tenants, policies } = content;
     const others = [
@@ -170,16 +169,6 @@ function reportOf(
     policies: policies.length,
     findings,
   };
-}
-
-/** While addresses are in use an import would take them from running pods. */
-export function stateInUse(addresses: number): NetworkError {
-  return new NetworkError(
-    "conflict",
-    "STATE_IN_USE",
-    `nothing was imported: ${addresses} addresses are in use here, and an import replaces everything; import into a new system, or release them first (see \`romana address list\`)`,
-    { addresses },
-  );
 }
 
 function unsound(findings: readonly Finding[]): NetworkError {

@@ -1,16 +1,15 @@
 import { NetworkError } from "../core/errors.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { KeyCompare, StoreOperation } from "../ports/store.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
+import { addressingKeys } from "./keys.ts";
 import { ObjectCache } from "./object-cache.ts";
-import type { StoreFollower } from "./store-follower.ts";
+import { MAX_ATTEMPTS, RecordChanges, type RecordFollower } from "./record-changes.ts";
 
 /** Longest name of a tenant or a segment, in characters. */
 const MAX_NAME = 253;
 /** Tenants that may be declared, and segments of each. */
 const MAX_TENANTS = 20_000;
 const MAX_SEGMENTS = 1000;
-/** How often a change is planned again after somebody else was faster. */
-const MAX_ATTEMPTS = 5;
 
 /** What is stored of a tenant. */
 interface TenantRecord {
@@ -61,11 +60,14 @@ export interface TenantUsage {
 }
 
 export interface TenantServiceOptions {
-  readonly follower: Pick<StoreFollower, "add" | "commit" | "changedSince">;
+  readonly store: Store;
+  readonly follower: RecordFollower;
   readonly usage: TenantUsage;
   readonly log: Logger;
   /** `/romana` */
   readonly prefix: string;
+  /** From 0 to below 1; `Math.random` unless given. */
+  readonly random?: () => number;
 }
 
 /** Blocks and addresses of one owner. */
@@ -80,18 +82,26 @@ interface Count {
  * an allocation that another replica makes in the same moment is not: the tenant is then one that nobody declared.
  */
 export class TenantService {
-  readonly #follower: Pick<StoreFollower, "commit" | "changedSince">;
   readonly #usage: TenantUsage;
   readonly #log: Logger;
   readonly #cache: ObjectCache<TenantRecord>;
+  readonly #changes: RecordChanges;
 
   /** Adds itself to the follower, so before that starts. */
-  constructor({ follower, usage, log, prefix }: TenantServiceOptions) {
-    this.#follower = follower;
+  constructor({ store, follower, usage, log, prefix: root, random = Math.random }: TenantServiceOptions) {
+    const prefix = `${root}/tenants/`;
     this.#usage = usage;
     this.#log = log.child({ component: "tenants" });
-    this.#cache = new ObjectCache({ prefix: `${prefix}/tenants/`, read: readTenant, log: this.#log });
-    follower.add(this.#cache);
+    this.#cache = new ObjectCache({ prefix, read: readTenant, log: this.#log });
+    this.#changes = new RecordChanges({
+      store,
+      follower,
+      cache: this.#cache,
+      keys: addressingKeys(root),
+      prefix,
+      log: this.#log,
+      random,
+    });
   }
 
   /** All, sorted by name. */
@@ -255,34 +265,22 @@ export class TenantService {
     signal: AbortSignal,
     decide: (record: TenantRecord | undefined) => TenantRecord | undefined,
   ): Promise<void> {
-    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+    const revision = await this.#changes.run(() => {
       const cached = this.#cache.get(name);
       const next = decide(cached?.object);
       const key = this.#cache.keyOf(name);
-      const compare: KeyCompare = { key, modRevision: cached?.modRevision ?? 0 };
       const operation: StoreOperation =
         next === undefined ? { kind: "delete", key } : { kind: "put", key, value: JSON.stringify(next) };
-      const result = await this.#follower.commit({ compare: [compare], operations: [operation] }, signal);
-      if (result.ok) {
-        this.#log.info({ revision: result.revision, tenant: name }, "a tenant was changed");
-        return;
-      }
-      if (cached !== undefined) {
-        await this.#changed(name, cached.modRevision, signal);
-      }
+      return { compare: [{ key, modRevision: cached?.modRevision ?? 0 }], operations: [operation] };
+    }, signal);
+    if (revision === undefined) {
+      throw new NetworkError(
+        "transient",
+        "TENANT_CONTENDED",
+        `others changed tenant "${name}" first, ${MAX_ATTEMPTS} times; try again in a moment`,
+      );
     }
-    throw new NetworkError(
-      "transient",
-      "TENANT_CONTENDED",
-      `others changed tenant "${name}" first, ${MAX_ATTEMPTS} times; try again in a moment`,
-    );
-  }
-
-  /** Waits until the cache no longer shows a revision that lost its compare: a key that is gone has none that the store could name. */
-  async #changed(name: string, lost: number, signal: AbortSignal): Promise<void> {
-    while (this.#cache.get(name)?.modRevision === lost) {
-      await this.#follower.changedSince(this.#cache.revision, signal);
-    }
+    this.#log.info({ revision, tenant: name }, "a tenant was changed");
   }
 
   #view(

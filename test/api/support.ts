@@ -68,8 +68,8 @@ export async function emptyServer(
   const common = { store, clock, log, prefix: "/romana" };
   const follower = await StoreFollower.open(common, never);
   const addressing = await AddressingService.open({ ...common, follower }, never);
-  const policies = new PolicyService({ follower, log, prefix: "/romana" });
-  const tenants = new TenantService({ follower, usage: addressing, log, prefix: "/romana" });
+  const policies = new PolicyService({ ...common, follower });
+  const tenants = new TenantService({ ...common, follower, usage: addressing });
   follower.start();
   const routes = new FakeRoutes();
   const leader = new FakeLeader();

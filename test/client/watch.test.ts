@@ -164,6 +164,26 @@ describe("a watch", () => {
     ]);
   });
 
+  it("begins anew when servers do not get to its revision, as after a restored backup", async () => {
+    const ahead = new NetworkError("transient", "WATCH_AHEAD", "not seen yet", { status: 503 });
+    const streams = streamsOf(
+      [put("a"), bookmark("5")],
+      [ahead],
+      [bookmark("6")],
+      [ahead],
+      [ahead],
+      [ahead],
+      [put("b"), bookmark("2")],
+    );
+
+    const { words } = await read(streams);
+
+    expect(streams.asked.map((path) => path.replace("/watch/policies?revision=", "")).join(" ")).toBe(
+      "0 5 5 6 6 6 0",
+    );
+    expect(words).toEqual(["put a", "synced", "reset", "put b", "synced"]);
+  }, 20_000);
+
   it("ends with the first refusal, and later with what trying again does not help against", async () => {
     const forbidden = new NetworkError("invalid", "FORBIDDEN", "no", { status: 403 });
 

@@ -1,9 +1,10 @@
+import { NetworkError } from "../../src/core/errors.ts";
 import { buildState } from "../../src/core/ipam/commit.ts";
 import { exportState, importedRecords, type ImportedState } from "../../src/core/ipam/imported-state.ts";
 import { createState, type IpamState } from "../../src/core/ipam/state.ts";
 import { readTopology, type Topology } from "../../src/core/topology/read-topology.ts";
 import type { StoreOperation } from "../../src/ports/store.ts";
-import { stateInUse, type StateKeeper } from "../../src/services/state-service.ts";
+import type { StateKeeper } from "../../src/services/state-service.ts";
 
 /** Keeps a state in memory, as the addressing service keeps it in the store. */
 export class FakeStateKeeper implements StateKeeper {
@@ -35,7 +36,7 @@ export class FakeStateKeeper implements StateKeeper {
       throw this.failure;
     }
     if (this.state.names.size > 0) {
-      throw stateInUse(this.state.names.size);
+      throw new NetworkError("conflict", "STATE_IN_USE", `${this.state.names.size} addresses are in use`);
     }
     const { topology, records } = importedRecords(imported);
     this.topology = topology;

@@ -1,14 +1,15 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
+import type { Store } from "../../src/ports/store.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { createLog, createStore, type FaultyStore, type LogLine } from "./support.ts";
+import { createLog, createStore, LaggingStore, type LogLine } from "./support.ts";
 import { policy } from "./watch-support.ts";
 
 const signal = new AbortController().signal;
 
-async function openService(store: FaultyStore, limit?: number) {
+async function openService(store: Store, limit?: number) {
   const lines: LogLine[] = [];
   const common = { store, clock: new FakeClock(), log: createLog(lines), prefix: "/romana" };
   const follower = await StoreFollower.open(common, signal);
@@ -209,4 +210,58 @@ it("warns in the log of an egress policy", async () => {
   await policies.save({ ...policy("p"), direction: "egress" }, signal);
 
   expect(lines).toContainEqual({ level: "warn", message: "a document of policies has a warning" });
+});
+
+describe("on a replica that is behind", () => {
+  /** Two replicas; what the second one watches stays away until it is let through. */
+  async function behind() {
+    const store = createStore();
+    const one = await openService(store);
+    const shared = new LaggingStore(store);
+    const two = await openService(shared);
+    return { one, two, shared };
+  }
+
+  it("removes what another replica has just stored, by id and by name", async () => {
+    const { one, two } = await behind();
+    await one.policies.save([policy("a"), { ...policy("b"), name: "named" }], signal);
+
+    await two.policies.remove("a", signal);
+    await two.policies.remove("named", signal);
+
+    expect(idsOf(two.policies)).toEqual([]);
+  });
+
+  it("does not take one of two for the only one of its name", async () => {
+    const { one, two, shared } = await behind();
+    await one.policies.save({ ...policy("a"), name: "n" }, signal);
+    await two.follower.sync();
+    shared.hold();
+    await one.policies.save({ ...policy("b"), name: "n" }, signal);
+
+    await expect(two.policies.remove("n", signal)).rejects.toMatchObject({ code: "POLICY_AMBIGUOUS" });
+  });
+
+  it("says no only after it has asked", async () => {
+    const { two } = await behind();
+
+    await expect(two.policies.remove("nobody", signal)).rejects.toMatchObject({ code: "POLICY_NOT_FOUND" });
+  });
+});
+
+it("stores a document that no transaction takes, all or nothing, and other replicas see it whole", async () => {
+  const store = createStore();
+  const small = new LaggingStore(store, { operations: 8, bytes: 4000 });
+  const [one, two] = [await openService(small), await openService(store)];
+  const seen: number[] = [];
+  two.policies.onBatch(() => seen.push(two.policies.list().length));
+  const many = Array.from({ length: 50 }, (_, index) => policy(`p${index}`));
+
+  await one.policies.save(many, signal);
+  await two.follower.reached(one.follower.revision, signal);
+
+  expect(idsOf(one.policies)).toHaveLength(50);
+  expect([...new Set(seen)]).toEqual([50]);
+  expect((await store.list("/romana/staged/", signal)).entries).toEqual([]);
+  expect((await openService(store)).policies.list()).toEqual(one.policies.list());
 });

@@ -73,7 +73,7 @@ describe("an import", () => {
     const other = parts();
 
     const report = await service.import(sample("kops-healthy"), apply, never);
-    const text = [...service.export()].join("");
+    const text = [...(await service.export(never))].join("");
     const again = await other.service.import(JSON.parse(text), apply, never);
 
     expect(report).toEqual({
@@ -91,7 +91,7 @@ describe("an import", () => {
       findings: [],
     });
     expect(again).toEqual({ ...report, source: "romana-state" });
-    expect([...other.service.export()].join("")).toBe(text);
+    expect([...(await other.service.export(never))].join("")).toBe(text);
     expect(other.keeper.exportState()).toEqual(keeper.exportState());
   });
 
@@ -141,7 +141,7 @@ describe("an import", () => {
 
   it("brings tenants and policies along, each checked by its keeper first", async () => {
     const { service, keeper } = parts();
-    const document = JSON.parse([...service.export()].join("")) as object;
+    const document = JSON.parse([...(await service.export(never))].join("")) as object;
 
     const refused = await failureOf(
       service.import({ ...document, tenants: [{ name: "t" }], policies: [{ bad: true }] }, apply, never),
@@ -168,7 +168,7 @@ describe("an import", () => {
       clock: new FakeClock(),
       log: silentLog,
     });
-    const document = JSON.parse([...service.export()].join("")) as object;
+    const document = JSON.parse([...(await service.export(never))].join("")) as object;
 
     const refused = await failureOf(service.import({ ...document, tenants: [{}] }, apply, never));
 

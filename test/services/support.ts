@@ -2,7 +2,7 @@ import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Logger } from "../../src/ports/logger.ts";
-import type { CommitResult, Store, Transaction } from "../../src/ports/store.ts";
+import type { CommitResult, Store, StoreBatch, Transaction } from "../../src/ports/store.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -118,4 +118,59 @@ export function answersOf(service: AddressingService): unknown {
       blocks: service.hosts().hosts.map(({ name }) => blocksOf(name)),
     })),
   };
+}
+
+/** A connection to a store that others use too. Once held, what they write is seen only when this connection writes itself, as by a watch that is behind. */
+export class LaggingStore implements Store {
+  readonly isShared = true;
+  readonly limits: Store["limits"];
+  readonly #store: MemoryStore;
+  #gate: PromiseWithResolvers<void> | undefined = Promise.withResolvers<void>();
+
+  constructor(store: MemoryStore, limits: Store["limits"] = store.limits) {
+    this.#store = store;
+    this.limits = limits;
+  }
+
+  hold(): void {
+    this.#gate ??= Promise.withResolvers<void>();
+  }
+
+  get(key: string, abort: AbortSignal): ReturnType<Store["get"]> {
+    return this.#store.get(key, abort);
+  }
+
+  list(prefix: string, abort: AbortSignal): ReturnType<Store["list"]> {
+    return this.#store.list(prefix, abort);
+  }
+
+  async commit(transaction: Transaction, abort: AbortSignal): Promise<CommitResult> {
+    const result = await this.#store.commit(transaction, abort);
+    this.#gate?.resolve();
+    this.#gate = undefined;
+    return result;
+  }
+
+  async *watch(prefix: string, afterRevision: number, abort: AbortSignal): AsyncIterable<StoreBatch> {
+    for await (const batch of this.#store.watch(prefix, afterRevision, abort)) {
+      await this.#gate?.promise;
+      yield batch;
+    }
+  }
+
+  grantLease(ttlMs: number, abort: AbortSignal): Promise<string> {
+    return this.#store.grantLease(ttlMs, abort);
+  }
+
+  keepAlive(lease: string, abort: AbortSignal): Promise<void> {
+    return this.#store.keepAlive(lease, abort);
+  }
+
+  revokeLease(lease: string, abort: AbortSignal): Promise<void> {
+    return this.#store.revokeLease(lease, abort);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
 }

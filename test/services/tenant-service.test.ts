@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 
+import type { Store } from "../../src/ports/store.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { TenantService, type TenantUsage } from "../../src/services/tenant-service.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { createLog, createStore, type FaultyStore } from "./support.ts";
+import { createLog, createStore, LaggingStore } from "./support.ts";
 
 const signal = new AbortController().signal;
 
@@ -27,7 +28,7 @@ function block(tenant: string, segment: string, used: number, host = "h"): Block
   return { tenant, segment, host, allocated_ip_count: used };
 }
 
-async function openService(store: FaultyStore = createStore()) {
+async function openService<S extends Store>(store: S) {
   const usage = new Usage();
   const common = { store, clock: new FakeClock(), log: createLog(), prefix: "/romana" };
   const follower = await StoreFollower.open(common, signal);
@@ -37,7 +38,7 @@ async function openService(store: FaultyStore = createStore()) {
 }
 
 it("lists declared tenants and those that own blocks, with what they use", async () => {
-  const { tenants, usage } = await openService();
+  const { tenants, usage } = await openService(createStore());
   await tenants.createTenant("shop", signal);
   await tenants.createSegment("shop", "web", signal);
   await tenants.createTenant("empty", signal);
@@ -64,7 +65,7 @@ it("lists declared tenants and those that own blocks, with what they use", async
 });
 
 it("gives a tenant the networks that name it, else those for any tenant", async () => {
-  const { tenants, usage } = await openService();
+  const { tenants, usage } = await openService(createStore());
   usage.networks = [
     { name: "any-1", tenants: [] },
     { name: "own", tenants: ["a", "b"] },
@@ -77,7 +78,7 @@ it("gives a tenant the networks that name it, else those for any tenant", async 
 });
 
 it("keeps a tenant with its segments in one record", async () => {
-  const { store, tenants } = await openService();
+  const { store, tenants } = await openService(createStore());
   await tenants.createTenant("a/b", signal);
   await tenants.createSegment("a/b", "z", signal);
   await tenants.createSegment("a/b", "y", signal);
@@ -90,7 +91,7 @@ it("keeps a tenant with its segments in one record", async () => {
 });
 
 it("declares a tenant that was known as an owner only, with its first segment", async () => {
-  const { tenants, usage } = await openService();
+  const { tenants, usage } = await openService(createStore());
   usage.list = [block("owner", "old", 1)];
 
   await tenants.createSegment("owner", "new", signal);
@@ -115,7 +116,7 @@ it.for([
   ["TENANT_INVALID", (tenants: TenantService) => tenants.createTenant("\ud800", signal)],
   ["SEGMENT_INVALID", (tenants: TenantService) => tenants.createSegment("shop", "s".repeat(254), signal)],
 ] as const)("refuses with %s, and changes nothing", async ([code, attempt]) => {
-  const { tenants, usage, store } = await openService();
+  const { tenants, usage, store } = await openService(createStore());
   await tenants.createTenant("shop", signal);
   await tenants.createSegment("shop", "web", signal);
   usage.list = [block("shop", "web", 1), block("owner", "s", 1), block("idle", "s", 0)];
@@ -127,7 +128,7 @@ it.for([
 });
 
 it("takes back what holds no addresses", async () => {
-  const { tenants, usage } = await openService();
+  const { tenants, usage } = await openService(createStore());
   await tenants.createTenant("shop", signal);
   await tenants.createSegment("shop", "web", signal);
   await tenants.createSegment("shop", "db", signal);
@@ -195,4 +196,19 @@ it("gives up after others changed the tenant five times", async () => {
     kind: "transient",
     code: "TENANT_CONTENDED",
   });
+});
+
+it("does not say no on account of what another replica has just declared or released", async () => {
+  const store = createStore();
+  const shared = new LaggingStore(store);
+  const [one, two] = [await openService(store), await openService(shared)];
+  await one.tenants.createTenant("t", signal);
+
+  await two.tenants.createSegment("t", "s", signal);
+  await one.follower.reached(two.follower.revision, signal);
+  shared.hold();
+  await one.tenants.deleteTenant("t", signal);
+  await two.tenants.createTenant("t", signal);
+
+  expect(two.tenants.tenants()).toMatchObject([{ name: "t", declared: true, segments: [] }]);
 });

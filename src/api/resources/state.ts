@@ -12,7 +12,7 @@ export const maxStateBytes = 256 * 1024 * 1024;
 
 /** What the API asks of the part that exports and imports. */
 export interface StateTransfer {
-  export(): Iterable<string>;
+  export(signal: AbortSignal): Promise<Iterable<string>>;
   import(document: unknown, options: ImportOptions, signal: AbortSignal): Promise<Report>;
 }
 
@@ -32,7 +32,7 @@ export const stateResource: Resource<{ state: StateTransfer }> = (app, { state }
       schema: { summary: "The whole state as one document", tags, response: { 200: StateDocument } },
       config: { access: "admin", slow: true },
     },
-    (_request, reply) => answerPieces(reply, state.export()),
+    async (request, reply) => answerPieces(reply, await state.export(request.deadline)),
   );
 
   app.post(

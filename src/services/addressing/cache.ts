@@ -165,7 +165,12 @@ export class AddressingCache implements StoreCache {
   #apply(batch: FollowedBatch): void {
     const { keys } = this.#options;
     const { current } = this;
+    if (batch.revision <= this.#revision) {
+      // What was read anew has it already: the watch is behind.
+      return;
+    }
     const events = batch.events.filter((event) => isOurs(keys, event.key));
+    const before = this.#revision;
     this.#revision = batch.revision;
     if (events.length === 0) {
       return;
@@ -183,6 +188,10 @@ export class AddressingCache implements StoreCache {
       }
     } catch (error) {
       this.#readAgain(error);
+    }
+    if (this.#kept !== undefined) {
+      // The state does not have the batch yet: whoever notes the revision with what he reads would never miss it.
+      this.#revision = before;
     }
   }
 
