@@ -310,13 +310,13 @@ describe.each(changes)("$what, which fits no transaction", ({ world, run, host }
 
   it("is finished as soon by a replica that saw its parts come", async () => {
     const alive = new MortalStore(await world(), IMMORTAL);
-    await run((await open(alive)).service);
+    await run(await open(alive));
     let stalled = 0;
     for (let at = alive.commits; at > 1; at -= 1) {
       const trial = await world();
       const watching = await open(new MortalStore(trial, IMMORTAL));
       const dying = await open(new MortalStore(trial, { at, after: true }));
-      await outcomeOf(run(dying.service), dying.clock);
+      await outcomeOf(run(dying), dying.clock);
       dying.service.stop();
       const { entries } = await trial.list("/romana/generation", signal);
       if (entries.every(({ value }) => value.includes(`"staged":null`))) {
