@@ -45,7 +45,7 @@ async function withReplicas<T>(
   const etcd = await EtcdServer.start({ flags: ["--quota-backend-bytes=4294967296"] });
   try {
     const flags = ["--store=etcd", `--etcd-endpoints=${etcd.endpoint}`, "--log-level=warn"];
-    const lab = await ReplicaLab.start(Array.from({ length: count }, () => ({ flags })));
+    const lab = await ReplicaLab.start(Array.from({ length: count }, () => ({ flags, asShipped: true })));
     try {
       await populate(lab.at(0), GROUPS, HOSTS);
       return await work(lab, etcd);
@@ -65,8 +65,15 @@ async function ratio(program: string, id: string, replicas: number, atLeast: num
     const raws: number[] = [];
     const rests: number[] = [];
     const run = { inFlight: IN_FLIGHT, count: ROUND_COUNT, hosts: HOSTS };
-    // Once without counting: code is compiled, connections are made.
-    await load(program, { ...run, mode: "rest", urls: urlsOf(lab.replicas), prefix: "warm" });
+    // Once without counting, as much for each replica: code is compiled, connections are made.
+    const warmCount = replicas * ROUND_COUNT;
+    await load(program, {
+      ...run,
+      count: warmCount,
+      mode: "rest",
+      urls: urlsOf(lab.replicas),
+      prefix: "warm",
+    });
     for (let round = 0; round < ROUNDS; round += 1) {
       const raw = await load(program, {
         ...run,
@@ -84,7 +91,7 @@ async function ratio(program: string, id: string, replicas: number, atLeast: num
       rests.push(rest.rate);
       ratios.push(rest.rate / raw.rate);
     }
-    await checkNoDouble(lab.at(0), ROUND_COUNT * (ROUNDS + 1));
+    await checkNoDouble(lab.at(0), warmCount + ROUND_COUNT * ROUNDS);
     const counters = await counted(lab.replicas);
     const { median } = summarize(ratios);
     return {

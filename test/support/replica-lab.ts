@@ -9,6 +9,7 @@ import type { AddressRequest, Answer, FinalAddresses } from "./address-history.t
 import { until } from "./moto-lab.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/main/cli.ts", import.meta.url));
+const SHIPPED = fileURLToPath(new URL("../../bin/romana", import.meta.url));
 const READY_MS = 30_000;
 
 export interface ReplicaOptions {
@@ -17,6 +18,8 @@ export interface ReplicaOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** In front of `node`, such as `["taskset", "-c", "1"]`. */
   readonly wrapper?: readonly string[];
+  /** Started by `bin/romana`, with its settings for memory and compiled code, as users do; else by Node alone. */
+  readonly asShipped?: boolean;
 }
 
 /** An answer of the REST API. */
@@ -54,9 +57,9 @@ export class Replica {
   launch(): void {
     const command = [
       ...(this.#options.wrapper ?? []),
-      process.execPath,
-      "--disable-warning=ExperimentalWarning",
-      PROGRAM,
+      ...(this.#options.asShipped === true
+        ? [SHIPPED]
+        : [process.execPath, "--disable-warning=ExperimentalWarning", PROGRAM]),
       "controller",
       `--listen=127.0.0.1:${this.port}`,
       `--replica-id=${this.id}`,
