@@ -79,8 +79,8 @@ const cidr = z.string().meta({ description: "An IPv4 network, a.b.c.d/length", e
 export const blackoutBody = z.object({ cidr });
 
 /** A path with a name in it. The example is what `examples` of other schemas refer to. */
-const namedBy = (text: string, example: string) =>
-  z.object({ name: z.string().meta({ description: text, examples: [example] }) });
+const namedBy = (description: string, example: string) =>
+  z.object({ name: z.string().meta({ description, examples: [example] }) });
 
 /** `/hosts/{name}`. */
 export const hostParams = namedBy("Name of the host", "node-1");

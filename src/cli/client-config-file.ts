@@ -38,7 +38,7 @@ export interface ClientConfigFile {
 
 /**
  * Reads the configuration file of the CLI, YAML or JSON: the named one, else `~/.romana.{yaml,yml,json}`, else `/etc/romana/cli.yaml`; undefined
- * when there is none. Other keys than ours are left alone. Warns of a token that others can read. Throws `CONFIG_MALFORMED` with file,
+ * when there is none. Other keys than ours, and ours without a value, are left alone. Warns of a token that others can read. Throws `CONFIG_MALFORMED` with file,
  * line and column, `FILE_UNREADABLE` for a named one that is not there.
  */
 export async function readClientConfig(
@@ -86,7 +86,11 @@ async function parseConfig(path: string, text: string): Promise<ReadonlyMap<Conf
   for (const { key, value } of contents.items) {
     const name = isScalar(key) ? String(key.value).toLowerCase() : "";
     const known = configKeys.find((each) => each.toLowerCase() === name);
-    if (known === undefined || value === null || (isScalar(value) && value.value === null)) {
+    if (
+      known === undefined ||
+      value === null ||
+      (isScalar(value) && (value.value === null || value.value === ""))
+    ) {
       continue;
     }
     const start = isScalar(key) ? (key.range?.[0] ?? 0) : 0;

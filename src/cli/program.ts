@@ -52,7 +52,7 @@ export function createProgram({
       "-r, --rootURL <url>",
       "the controller: http[s]://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
     )
-    .option("-p, --rootPort <port>", "its port, when the URL has none (default: 9600)")
+    .option("-p, --rootPort <port>", "its port, when the URL beside it has none (default: 9600)")
     .option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`)
     .addOption(
       new Option("-f, --format <format>", `the original's output: ${originalFormats.join(", ")}`).conflicts(

@@ -87,7 +87,7 @@ export async function clientSettings(options: GlobalOptions, terminal: Terminal)
   const get = (key: ConfigKey): Setting | undefined => sources.find((setting) => setting.key === key);
   const logFile = get("LogFile");
   return {
-    endpoint: parseEndpoint(get("RootURL")?.text ?? defaultUrl, readPort(get("RootPort"))),
+    endpoint: readEndpoint(get("RootURL"), get("RootPort")),
     credentials: await readCredentials(get, terminal),
     format: chooseFormat(options.output, get("Format")),
     verbose: readSwitch(get("Verbose")),
@@ -212,6 +212,14 @@ function pathOf({ text, folder }: Setting, { env }: Terminal): string {
     return join(env["HOME"] ?? homedir(), text.slice(2));
   }
   return isAbsolute(text) ? text : resolve(folder, text);
+}
+
+/** A port in the URL wins over `RootPort`, unless that is given by what is nearer than the URL. */
+function readEndpoint(url: Setting | undefined, port: Setting | undefined): Endpoint {
+  const number = readPort(port);
+  const endpoint = parseEndpoint(url?.text ?? defaultUrl, number);
+  const isNearer = port !== undefined && url !== undefined && nearness(port) > nearness(url);
+  return isNearer && endpoint.kind === "tcp" ? { ...endpoint, port: number } : endpoint;
 }
 
 function readPort(setting: Setting | undefined): number {

@@ -215,3 +215,40 @@ it("shows what holds and where it comes from, with the token masked", async () =
   );
   expect(JSON.parse(json.stdout)).toMatchObject({ Token: { value: "(hidden)", source: `${path}, line 2` } });
 });
+
+it.for([
+  ["an option over the file's", "RootURL: http://file:1", { rootPort: "2" }, {}, "http://file:2"],
+  [
+    "an option over a variable's",
+    "",
+    { rootPort: "2" },
+    { ROMANA_URL: "https://variable:1" },
+    "https://variable:2",
+  ],
+  ["a variable over the file's", "RootURL: http://file:1", {}, { ROMANA_PORT: "2" }, "http://file:2"],
+  ["the URL, given by the same", "RootURL: http://file:1\nRootPort: 2", {}, {}, "http://file:1"],
+  ["the URL, given by a nearer one", "RootPort: 2", { rootURL: "http://option:1" }, {}, "http://option:1"],
+  [
+    "nothing where the URL is a socket",
+    "RootURL: unix:/run/romana",
+    { rootPort: "2" },
+    {},
+    "unix:/run/romana",
+  ],
+] as const)("takes the port from %s", async ([, file, options, env, expected]) => {
+  const read = await settings({ file, options, env });
+
+  expect(formatEndpoint(read.endpoint)).toBe(expected);
+});
+
+it("takes an empty value of the file as absent", async () => {
+  const read = await settings({ file: 'RootURL: ""\nLogFile: ""\nToken: ""\nFormat: \'\'\nVerbose: ""\n' });
+
+  expect(formatEndpoint(read.endpoint)).toBe("http://127.0.0.1:9600");
+  expect([read.logFile, read.credentials, read.format, read.verbose]).toEqual([
+    undefined,
+    {},
+    "table",
+    false,
+  ]);
+});

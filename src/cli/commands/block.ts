@@ -147,7 +147,7 @@ async function showBlocks({ client, out }: Session, keys: readonly string[]): Pr
 
 /** The block of this range, or the one that holds this address. Throws `BLOCK_NOT_FOUND`. */
 function findBlock(blocks: readonly BlockDocument[], key: string): BlockDocument {
-  const wanted = parseCidr(key.includes("/") ? key : `${key}/32`);
+  const wanted = key.includes("/") ? parseCidr(key) : parseCidr(`${parseIpv4(key)}/32`);
   const found =
     blocks.find(({ cidr }) => cidr === wanted) ??
     (key.includes("/") ? undefined : blocks.find(({ cidr }) => containsCidr(parseCidr(cidr), wanted)));
