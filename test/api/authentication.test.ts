@@ -138,6 +138,23 @@ it("answers 429 to whoever fails again and again, lets in who is known, and forg
   expect(log.lines.filter(({ message }) => message === "a caller is not known")).toHaveLength(21);
 });
 
+it.for([
+  ["one by one, of IPv4", (index: number) => `192.0.2.${index}`, 0],
+  ["mapped into IPv6, too", (index: number) => `::ffff:192.0.2.${index}`, 0],
+  ["together, of one /64 of IPv6", (index: number) => `2001:db8:0:7:${index}::1`, 5],
+  ["together, however short they are written", (index: number) => `2001:db8::${index}`, 5],
+  ["one by one, of several /64 of IPv6", (index: number) => `2001:db8:${index}::1`, 0],
+] as const)("counts the failures of addresses %s", async ([, addressOf, throttled]) => {
+  const { app } = await serverWithOneHost({}, { ...secured, clock: new FakeClock() });
+  const statuses: number[] = [];
+  for (let index = 1; index <= 25; index += 1) {
+    const answer = await app.inject({ url: "/hosts", remoteAddress: addressOf(index) });
+    statuses.push(answer.statusCode);
+  }
+
+  expect(statuses.filter((status) => status === 429)).toHaveLength(throttled);
+});
+
 it("reads no byte of the body of whoever is not known", async () => {
   const { app } = await serverWithOneHost({ maxBodyBytes: 10 }, secured);
 

@@ -59,6 +59,15 @@ describe("POST /route_spec", () => {
     expect((await app.inject("/route_spec")).json()).toEqual(document);
   });
 
+  it.for(["application/json; charset=latin1", "application/x-www-form-urlencoded", "", "json", ";;"])(
+    "takes a list that is called %j",
+    async (type) => {
+      const { post } = await server();
+
+      expect((await post(JSON.stringify(document), type)).statusCode).toBe(200);
+    },
+  );
+
   it.for([
     ["no JSON", "{"],
     ["nothing", ""],

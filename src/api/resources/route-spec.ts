@@ -41,6 +41,11 @@ export const routeSpecResource: FastifyPluginCallbackZod<{
   // The text itself goes to the reader: it knows lines, and keys that come twice.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, (_request, body, next) => next(null, body));
+  // It is a list whatever it is called: the framework refuses a type that is empty or no type at all.
+  app.addHook("onRequest", (request, _reply, next) => {
+    request.raw.headers["content-type"] = "application/json";
+    next();
+  });
 
   const tags = ["route spec"];
   const shown = { schema: { summary: "Everything at once", tags, response: { 200: overview } } };
