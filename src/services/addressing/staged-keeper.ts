@@ -26,6 +26,8 @@ export class StagedKeeper {
   readonly #options: StagedKeeperOptions;
   readonly #stopping = new AbortController();
   #timer: Timer | undefined;
+  /** The valid change that the timer is for; `undefined`: what is staged only. */
+  #awaited: string | undefined;
   #isWorking = false;
 
   constructor(options: StagedKeeperOptions) {
@@ -41,10 +43,16 @@ export class StagedKeeper {
       this.#timer = undefined;
       return;
     }
+    const { pending, progress } = cache;
+    if (pending?.staged !== this.#awaited) {
+      // What became valid is not waited for as long as what was only staged.
+      this.#timer?.cancel();
+      this.#timer = undefined;
+    }
     if (this.#timer !== undefined || this.#isWorking || this.#stopping.signal.aborted) {
       return;
     }
-    const { pending, progress } = cache;
+    this.#awaited = pending?.staged;
     const delayMs = pending === undefined ? LEFT_OVER_MS : STALLED_MS;
     this.#timer = clock.setTimer(delayMs, () => this.#onTimer(pending?.staged, progress));
   }
