@@ -151,17 +151,30 @@ export class PolicyService {
 
   /** What is wrong with documents to be imported, each by its index. */
   check(items: readonly unknown[]): readonly { readonly index: number; readonly message: string }[] {
+    const seen = new Set<string>();
     return items.flatMap((item, index) => {
-      try {
-        readPolicies(item);
-        return [];
-      } catch (error) {
-        if (!(error instanceof NetworkError)) {
-          throw error;
-        }
-        return [{ index, message: error.message }];
-      }
+      const problem = this.#problemOf(item, seen);
+      return problem === undefined ? [] : [{ index, message: problem }];
     });
+  }
+
+  #problemOf(item: unknown, seen: Set<string>): string | undefined {
+    try {
+      for (const { id } of readPolicies(item).policies) {
+        if (seen.has(id)) {
+          return `policy "${id}" is there already`;
+        }
+        seen.add(id);
+      }
+    } catch (error) {
+      if (!(error instanceof NetworkError)) {
+        throw error;
+      }
+      return error.message;
+    }
+    return seen.size > this.#limit
+      ? `${this.#limit} policies may be stored, and this is one more`
+      : undefined;
   }
 
   /** What makes the stored policies exactly these. */

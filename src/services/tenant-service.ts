@@ -235,14 +235,22 @@ export class TenantService {
 
   /** What is wrong with declarations to be imported, each by its index. */
   check(items: readonly unknown[]): readonly { readonly index: number; readonly message: string }[] {
-    const names = items.map((item) => (isTenantRecord(item) ? item.name : undefined));
+    const first = new Map<string, number>();
+    for (const [index, item] of items.entries()) {
+      if (isTenantRecord(item) && !first.has(item.name)) {
+        first.set(item.name, index);
+      }
+    }
     return items.flatMap((item, index) => {
       if (!isTenantRecord(item)) {
         return [{ index, message: 'expected {"name", "segments"}, the names not empty and not too long' }];
       }
-      return names.indexOf(item.name) === index
+      if (first.get(item.name) !== index) {
+        return [{ index, message: `tenant "${item.name}" is there already` }];
+      }
+      return index < MAX_TENANTS
         ? []
-        : [{ index, message: `tenant "${item.name}" is there already` }];
+        : [{ index, message: `${MAX_TENANTS} tenants may be declared, and this is one more` }];
     });
   }
 

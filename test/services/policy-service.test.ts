@@ -265,3 +265,14 @@ it("stores a document that no transaction takes, all or nothing, and other repli
   expect((await store.list("/romana/staged/", signal)).entries).toEqual([]);
   expect((await openService(store)).policies.list()).toEqual(one.policies.list());
 });
+
+it("finds in an import two policies with one id, and one more than may be", async () => {
+  const { policies } = await openService(createStore(), 3);
+
+  expect(policies.check([policy("x"), policy("y"), policy("x")])).toEqual([
+    { index: 2, message: 'policy "x" is there already' },
+  ]);
+  expect(policies.check([policy("w"), policy("x"), policy("y"), policy("z")])).toEqual([
+    { index: 3, message: "3 policies may be stored, and this is one more" },
+  ]);
+});

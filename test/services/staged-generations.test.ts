@@ -333,6 +333,27 @@ describe.each(changes)("$what, which fits no transaction", ({ world, run, host }
   }, 20_000);
 });
 
+it("a change whose parts another replica has seen come is finished by it as soon as one that it has not", async () => {
+  const store = await furnished();
+  const watching = await open(new MortalStore(store, IMMORTAL));
+  const alive = new MortalStore(await furnished(), IMMORTAL);
+  await (await open(alive)).service.removeHost("h1", signal);
+  // Dies after the change became valid, and before it is under its keys.
+  const dying = await open(new MortalStore(store, { at: alive.commits - 2, after: true }));
+  await outcomeOf(dying.service.removeHost("h1", signal), dying.clock);
+  dying.service.stop();
+  const left = (await store.list("/romana/generation", signal)).entries[0]?.value;
+
+  const allocated = watching.service.allocate(pod("waits", "h2"), signal);
+  // The first time it sees that somebody was at it; the second time nobody was.
+  await watching.clock.advance(2_500);
+  await watching.clock.advance(2_500);
+  await allocated;
+
+  expect(left).not.toContain('"staged":null');
+  expect((await store.list("/romana/staged/", signal)).entries).toEqual([]);
+});
+
 describe("What was staged and never became valid", () => {
   it("is deleted when it is old, and its writer can no longer make it valid", async () => {
     const store = await furnished();

@@ -150,7 +150,7 @@ export class OriginalIpam {
       for (const [index, host] of Object.entries(leaf.block_to_host ?? {})) {
         if (host === name) {
           delete leaf.block_to_host?.[index];
-          const { pool } = leaf.blocks?.[Number(index)] as Block;
+          const { pool } = blockAt(leaf, Number(index));
           pool.Ranges = [{ Min: pool.OrigMin, Max: pool.OrigMax }];
           leaf.reusable_blocks?.push(Number(index));
         }
@@ -326,13 +326,13 @@ function emptiest(group: Group, tags: Record<string, string>): Group | undefined
 function allocateIn(network: Network, leaf: Group, host: string, owner: string): string | undefined {
   const own = (leaf.owner_to_block?.[owner] ?? []).filter((index) => leaf.block_to_host?.[index] === host);
   for (const index of own) {
-    const ip = takeFrom(network, leaf.blocks?.[index] as Block);
+    const ip = takeFrom(network, blockAt(leaf, index));
     if (ip !== undefined) {
       return ip;
     }
   }
   for (const [position, index] of (leaf.reusable_blocks ?? []).entries()) {
-    const ip = takeFrom(network, leaf.blocks?.[index] as Block);
+    const ip = takeFrom(network, blockAt(leaf, index));
     if (ip !== undefined) {
       leaf.reusable_blocks?.splice(position, 1);
       acquire(leaf, index, owner, host);
@@ -345,7 +345,7 @@ function allocateIn(network: Network, leaf: Group, host: string, owner: string):
       return undefined;
     }
     acquire(leaf, index, owner, host);
-    const ip = takeFrom(network, leaf.blocks?.[index] as Block);
+    const ip = takeFrom(network, blockAt(leaf, index));
     if (ip !== undefined) {
       return ip;
     }
@@ -404,6 +404,14 @@ function split(ranges: readonly Range[], range: Range, value: number): Range[] |
       : [each],
   );
   return left.length === 0 ? null : left;
+}
+
+function blockAt(leaf: Group, index: number): Block {
+  const block = leaf.blocks?.[index];
+  if (block === undefined) {
+    throw new RangeError(`there is no block ${index}`);
+  }
+  return block;
 }
 
 function isFree({ pool }: Block, value: number): boolean {
