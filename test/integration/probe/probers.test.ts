@@ -242,6 +242,8 @@ describe.skipIf(skipUnless(canMakeNamespaces(), "root, ip and nft, which make a 
         await expect
           .poll(snapshot, { timeout: 10_000 })
           .toEqual({ blind: false, nodes: { g: "up", s: "up", h: "up" } });
+        // The verdicts come on a way of their own.
+        await expect.poll(() => child.verdicts.map(({ host }) => host).toSorted()).toEqual(["g", "h", "s"]);
         child.verdicts.length = 0;
 
         const silentMs = Date.now();

@@ -127,7 +127,9 @@ describe.skipIf(requireEtcd())("time that passes differently for a replica", () 
 
       expect(jumps).toEqual([60, -60, 0]);
       expect(await epochOf()).toEqual(before);
-      expect(load.count("unknown")).toBe(0);
+      // A call that is being sent while the clock jumps ahead reaches etcd with its time over: refused, its outcome looked up, and at worst 503.
+      const unknown = load.requests.flatMap(({ answer }) => (answer.kind === "unknown" ? [answer.why] : []));
+      expect(unknown.filter((why) => !why.includes("DEADLINE_EXCEEDED"))).toEqual([]);
       expect(await problemsAfter(lab, load.requests, options)).toEqual([]);
     },
   );
