@@ -243,7 +243,9 @@ describe.skipIf(skipUnless(canMakeNamespaces(), "root, ip and nft, which make a 
           .poll(snapshot, { timeout: 10_000 })
           .toEqual({ blind: false, nodes: { g: "up", s: "up", h: "up" } });
         // The verdicts come on a way of their own.
-        await expect.poll(() => child.verdicts.map(({ host }) => host).toSorted()).toEqual(["g", "h", "s"]);
+        await expect
+          .poll(() => new Set(child.verdicts.map(({ host }) => host)))
+          .toEqual(new Set(["g", "h", "s"]));
         child.verdicts.length = 0;
 
         const silentMs = Date.now();
