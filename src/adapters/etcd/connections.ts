@@ -17,6 +17,12 @@ export interface ConnectionOptions {
   readonly keepaliveTimeoutMs: number;
 }
 
+/**
+ * gRPC's own deadline, which is by the wall clock: only a last bound on what a call holds, far enough away that a clock which is set ahead by hours ends no call. The time of a
+ * call is `requestTimeoutMs`, by the monotonic clock; a silent connection is cut by its keepalive, and etcd itself answers what it cannot decide within seconds.
+ */
+const LAST_DEADLINE_MS = 24 * 60 * 60_000;
+
 type FaultPolicy = NonNullable<NonNullable<IOptions["faultHandling"]>["global"]>;
 
 /** etcd3 sends each call once, and says what came of it: its own repeats would send again what may have been done. */
@@ -188,7 +194,7 @@ export class EtcdConnections {
     }
   }
 
-  /** A bound of our own beside gRPC's deadline, which is by the wall clock and does not cover the login. */
+  /** The bound on a call, its login included. */
   async #withinTime<T>(
     outcome: Promise<T>,
     endpoint: string,
@@ -220,10 +226,7 @@ function isTransient(error: unknown): boolean {
 
 function createClient(endpoint: string, options: ConnectionOptions, credentials: Credentials): Etcd3 {
   const { tls, login } = credentials;
-  // Frees what a call holds when the bound above has let its caller go already.
-  const deadline = (): { readonly deadline: number } => ({
-    deadline: Date.now() + options.requestTimeoutMs + 500,
-  });
+  const deadline = (): { readonly deadline: number } => ({ deadline: Date.now() + LAST_DEADLINE_MS });
   return new Etcd3({
     hosts: endpoint,
     ...(tls === undefined ? {} : { credentials: grpcCredentials(tls) }),

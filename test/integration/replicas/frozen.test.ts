@@ -127,10 +127,7 @@ describe.skipIf(requireEtcd())("time that passes differently for a replica", () 
 
       expect(jumps).toEqual([60, -60, 0]);
       expect(await epochOf()).toEqual(before);
-      // A call that is being sent while the clock jumps ahead reaches etcd with its time over: it ends, its outcome is looked up, and at worst the answer is 503.
-      const unknown = load.requests.flatMap(({ answer }) => (answer.kind === "unknown" ? [answer.why] : []));
-      expect(unknown.filter((why) => !why.startsWith("503 "))).toEqual([]);
-      expect(unknown.length).toBeLessThanOrEqual(jumps.length * 16);
+      expect(load.requests.map(({ answer }) => answer).filter(({ kind }) => kind === "unknown")).toEqual([]);
       expect(await problemsAfter(lab, load.requests, options)).toEqual([]);
     },
   );
