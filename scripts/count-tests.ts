@@ -5,10 +5,21 @@ export interface Report {
   readonly numPendingTests: number;
   readonly numTodoTests: number;
   readonly testResults: readonly {
+    /** Path of the file. */
+    readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly { readonly status: string }[];
+    /** Why the file failed as a whole. */
+    readonly message?: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
+
+/** Of a failure's message. */
+const MESSAGE_LINES = 12;
 
 export interface Counts {
   readonly passed: number;
@@ -35,6 +46,29 @@ export function countTests(report: Report | undefined, succeeded: boolean): Coun
     failed: found === 0 && (!succeeded || passed === 0) ? 1 : found,
     skipped: report.numPendingTests + report.numTodoTests,
   };
+}
+
+/** What failed: where it stands, its name, and the beginning of its first message. A file that failed as a whole has its path and its message. */
+export function listFailures(report: Report | undefined, root: string): readonly string[] {
+  return (report?.testResults ?? []).flatMap(({ name, status, message = "", assertionResults }) => {
+    const file = name.startsWith(`${root}/`) ? name.slice(root.length + 1) : name;
+    const failed = assertionResults.filter((test) => test.status === "failed");
+    if (failed.length === 0) {
+      return status === "failed" ? [`failed: ${file}${beginning(message)}`] : [];
+    }
+    return failed.map(
+      ({ fullName, failureMessages = [] }) =>
+        `failed: ${file}: ${fullName}${beginning(failureMessages[0] ?? "")}`,
+    );
+  });
+}
+
+function beginning(message: string): string {
+  const lines = message.split("\n").filter((line) => line.trim() !== "");
+  return lines
+    .slice(0, MESSAGE_LINES)
+    .map((line) => `\n  ${line}`)
+    .join("");
 }
 
 /** `N passed, N failed`, and `, N skipped` when there are any. */

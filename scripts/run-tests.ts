@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { countTests, formatCounts, type Report } from "./count-tests.ts";
+import { countTests, formatCounts, listFailures, type Report } from "./count-tests.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "romana-tests-"));
 const reportFile = join(folder, "report.json");
@@ -37,5 +37,7 @@ const counts = countTests(report, exitCode === 0);
 if (exitCode !== 0 && counts.failed > 0 && (report?.numFailedTests ?? 0) === 0) {
   console.error("a failure outside of any test (see above) is counted as a failed one");
 }
+// Once more in short, where the end of a long log is all that one sees.
+listFailures(report, process.cwd()).forEach((line) => console.log(line));
 console.log(formatCounts(counts));
 process.exitCode = counts.failed === 0 && exitCode === 0 ? 0 : 1;

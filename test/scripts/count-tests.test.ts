@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 
-import { countTests, formatCounts, type Report } from "../../scripts/count-tests.ts";
+import { countTests, formatCounts, listFailures, type Report } from "../../scripts/count-tests.ts";
 
 const file = (status: string, ...tests: string[]) => ({
+  name: "/checkout/test/a.test.ts",
   status,
-  assertionResults: tests.map((each) => ({ status: each })),
+  assertionResults: tests.map((each, index) => ({ status: each, fullName: `does ${index}` })),
 });
 
 function report(changes: Partial<Report>): Report {
@@ -59,4 +60,32 @@ it.for<readonly [string, Report | undefined, boolean, string]>([
   ],
 ])("counts %s", ([, given, succeeded, expected]) => {
   expect(formatCounts(countTests(given, succeeded))).toBe(expected);
+});
+
+it("names what failed, with the beginning of its message", () => {
+  const testResults = [
+    file("passed", "passed"),
+    { ...file("failed"), message: "it does not load" },
+    {
+      ...file("failed"),
+      assertionResults: [
+        { status: "passed", fullName: "adds" },
+        {
+          status: "failed",
+          fullName: "divides",
+          failureMessages: [["expected 2", "", ...Array.from({ length: 50 }, () => "at")].join("\n")],
+        },
+      ],
+    },
+  ];
+  const lines = listFailures(report({ testResults }), "/checkout");
+  expect(lines[0]).toBe("failed: test/a.test.ts\n  it does not load");
+  expect(lines[1]?.split("\n").slice(0, 3)).toEqual([
+    "failed: test/a.test.ts: divides",
+    "  expected 2",
+    "  at",
+  ]);
+  expect(lines[1]?.split("\n").length).toBeLessThan(20);
+  expect(lines).toHaveLength(2);
+  expect(listFailures(undefined, "/checkout")).toEqual([]);
 });
