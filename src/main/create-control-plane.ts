@@ -102,7 +102,12 @@ export async function createControlPlane(
           reporter: () => duties?.routes,
           follower: { election, id: parts.replica.id, facts, clock },
         });
-  const routeFeed = new RouteFeedSource({ status: () => routes.routes(), clock });
+  const routeFeed = new RouteFeedSource({
+    // A leader that has not looked yet knows of no route: whoever watches shall not take that for their end.
+    status: () =>
+      duties !== undefined && duties.state.snapshot() === undefined ? undefined : routes.routes(),
+    clock,
+  });
   const feed = new ResourceFeed({
     sources: watchSources(addressing, policies, routeFeed),
     reached: (revision, abort) => follower.reached(revision, abort),

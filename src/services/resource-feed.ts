@@ -103,7 +103,7 @@ export class ResourceFeed {
     this.#channel(request.kind).open(accept(), request.after, request.host);
     if (this.#timers.length === 0) {
       this.#every(0, BOOKMARK_MS, (channel) => channel.bookmark());
-      this.#every(1, REFRESH_MS, (channel, source) => channel.size > 0 && source.refresh?.());
+      this.#every(1, REFRESH_MS, (channel, source) => this.#refresh(channel, source));
     }
   }
 
@@ -132,6 +132,22 @@ export class ResourceFeed {
     }
     if (after < this.#channel(kind).floor) {
       throw tooOld(kind, after);
+    }
+  }
+
+  /** Also meets a stream that has ended and whose reader has not taken the rest yet: its source may have nothing more to say. */
+  #refresh(channel: WatchChannel, source: FeedSource): void {
+    if (channel.size === 0) {
+      return;
+    }
+    try {
+      source.refresh?.();
+    } catch (error) {
+      if (!(error instanceof NetworkError)) {
+        throw error;
+      }
+      this.#options.log.debug({ err: error }, "watch streams end: what they tell of is not known any more");
+      channel.end();
     }
   }
 

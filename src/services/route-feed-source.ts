@@ -1,3 +1,4 @@
+import { NetworkError } from "../core/errors.ts";
 import type { RouteStatusView, RouteView } from "../core/views/route-views.ts";
 import type { Clock } from "../ports/clock.ts";
 import { Listeners, type ObjectBatch } from "./object-batch.ts";
@@ -12,13 +13,20 @@ const PER_MS = 1024;
  */
 export class RouteFeedSource implements FeedSource {
   readonly ownRevisions = true;
-  readonly #status: () => RouteStatusView;
+  readonly #status: () => RouteStatusView | undefined;
   readonly #clock: Clock;
   readonly #listeners = new Listeners<ObjectBatch>();
   #routes: ReadonlyMap<string, { readonly route: RouteView; readonly text: string }> = new Map();
   #revision: number;
 
-  constructor({ status, clock }: { readonly status: () => RouteStatusView; readonly clock: Clock }) {
+  /** `status` answers `undefined` until the route tables were looked at: none known is not none there. */
+  constructor({
+    status,
+    clock,
+  }: {
+    readonly status: () => RouteStatusView | undefined;
+    readonly clock: Clock;
+  }) {
     this.#status = status;
     this.#clock = clock;
     this.#revision = clock.now() * PER_MS;
@@ -48,11 +56,19 @@ export class RouteFeedSource implements FeedSource {
     return { routeTableId, destination };
   }
 
-  /** Compares the routes with those that were seen last, and tells of what differs. */
+  /** Compares the routes with those that were seen last, and tells of what differs. Throws `ROUTES_UNREAD` (transient), and what `status` throws. */
   refresh(): void {
+    const status = this.#status();
+    if (status === undefined) {
+      throw new NetworkError(
+        "transient",
+        "ROUTES_UNREAD",
+        "the leader has not looked at the route tables yet: watch again in a moment",
+      );
+    }
     const before = this.#routes;
     const now = new Map(
-      this.#status().routes.map((route) => [
+      status.routes.map((route) => [
         `${route.routeTableId} ${route.destination}`,
         { route, text: JSON.stringify(route) },
       ]),

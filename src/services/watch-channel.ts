@@ -24,7 +24,7 @@ export interface FeedSource {
   identity(key: string): object;
   /** Set where revisions are this process's own count: one that it has not reached is another's, and history does not reach back to it. */
   readonly ownRevisions?: true;
-  /** Called before a stream begins, and each second while there is one: a source that is not told of changes looks for them. */
+  /** Called before a stream begins, and each second while there is one: a source that is not told of changes looks for them. It throws when it cannot: no stream begins then, and those that stand end. */
   refresh?(): void;
 }
 
@@ -133,6 +133,9 @@ export class WatchChannel {
   }
 
   #finish(stream: Stream): void {
+    if (stream.ended) {
+      return;
+    }
     stream.ended = true;
     stream.live = false;
     const timer = this.#options.clock.setTimer(END_MS, () => stream.sink.destroy());

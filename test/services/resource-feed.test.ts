@@ -184,7 +184,35 @@ describe("a stream", () => {
   });
 });
 
+it("ends streams of routes when the routes are known no more, though a reader has not taken the last of them, and goes on", async () => {
+  const clock = new FakeClock();
+  const { feed, shown, policies } = await openReplica(createStore(), {}, clock);
+  const slow = await watching(feed, { kind: "routes", after: 0 });
+  slow.still = true;
+  const other = await watching(feed, {});
+  shown.routes = undefined;
+
+  await clock.advance(1000);
+  await clock.advance(1000);
+  await policies.save(policy("new"), signal);
+  await clock.advance(10_000);
+
+  expect([slow.ended, slow.destroyed]).toEqual([true, true]);
+  expect(other.events.map(({ event }) => event)).toEqual(["bookmark", "put", "bookmark"]);
+  expect(feed.streams).toBe(1);
+});
+
 describe("a stream is refused", () => {
+  it("of routes, while the leader has not looked at the tables: that it knows of none does not mean that there is none", async () => {
+    const { feed, shown } = await openReplica(createStore());
+    shown.routes = undefined;
+
+    await expect(watching(feed, { kind: "routes", after: 0 })).rejects.toMatchObject({
+      kind: "transient",
+      code: "ROUTES_UNREAD",
+    });
+  });
+
   it("when history does not reach back, and can begin again with everything", async () => {
     const { feed, policies, follower } = await openReplica(createStore(), {
       history: { batches: 3, changes: 1000 },

@@ -115,9 +115,10 @@ export async function openReplica(
   const policies = new PolicyService({ ...common, follower });
   const tenants = new TenantService({ ...common, follower, usage: addressing });
   follower.start();
-  const shown: { routes: readonly RouteView[] } = { routes: [] };
+  const shown: { routes: readonly RouteView[] | undefined } = { routes: [] };
   const routes = new RouteFeedSource({
-    status: () => ({ granularity: "", readAt: null, tables: [], routes: shown.routes, skipped: [] }),
+    status: () =>
+      shown.routes && { granularity: "", readAt: null, tables: [], routes: shown.routes, skipped: [] },
     clock,
   });
   const feed = new ResourceFeed({

@@ -30,6 +30,8 @@ export interface LeaderLabOptions {
   readonly zones: number;
   readonly instancesPerZone: number;
   readonly groupsPerZone: number;
+  /** Each replica is reached over TCP inside the namespace too, and says so to the others' callers. */
+  readonly reachable?: true;
 }
 
 const ROUTE_WRITES = new Set(["CreateRoute", "ReplaceRoute", "DeleteRoute"]);
@@ -50,22 +52,27 @@ export class LeaderLab {
   readonly replicas: LabReplica[] = [];
   readonly prefixes: number;
   readonly #flags: readonly string[];
+  readonly #reachable: boolean;
   readonly #stopping = new AbortController();
   #watching: Promise<void> = Promise.resolve();
   #count = 0;
 
-  private constructor(moto: MotoLab, etcd: EtcdServer, prefixes: number, flags: readonly string[]) {
+  private constructor(
+    moto: MotoLab,
+    etcd: EtcdServer,
+    { zones, groupsPerZone, reachable }: LeaderLabOptions,
+    flags: readonly string[],
+  ) {
     this.moto = moto;
     this.etcd = etcd;
-    this.prefixes = prefixes;
+    this.prefixes = zones * groupsPerZone;
+    this.#reachable = reachable === true;
     this.#flags = flags;
     this.store = openEtcdStore(etcd.endpoints);
   }
 
-  static async start(
-    { zones, instancesPerZone, groupsPerZone }: LeaderLabOptions,
-    ...flags: readonly string[]
-  ): Promise<LeaderLab> {
+  static async start(options: LeaderLabOptions, ...flags: readonly string[]): Promise<LeaderLab> {
+    const { zones, instancesPerZone, groupsPerZone } = options;
     const etcd = await EtcdServer.start();
     const moto = await MotoLab.start({ zones, instancesPerZone, traits: NO_TRAITS }).catch(
       async (error: unknown) => {
@@ -76,7 +83,7 @@ export class LeaderLab {
     const topology = join(moto.folder, "topology.json");
     const names = ["a", "b", "c", "d", "e", "f"].slice(0, zones);
     writeFileSync(topology, JSON.stringify(awsTopology({ region: LAB_REGION, zones: names, groupsPerZone })));
-    const lab = new LeaderLab(moto, etcd, zones * groupsPerZone, [`--topology=${topology}`, ...flags]);
+    const lab = new LeaderLab(moto, etcd, options, [`--topology=${topology}`, ...flags]);
     await lab.#watch();
     return lab;
   }
@@ -91,7 +98,8 @@ export class LeaderLab {
       "--store=etcd",
       `--etcd-endpoints=http://${relay.host}:${relay.port}`,
       `--replica-id=${name}`,
-      `--advertise-url=${urlOf(name)}`,
+      `--advertise-url=${this.urlOf(name)}`,
+      ...(this.#reachable ? [`--listen=${this.urlOf(name).replace("http://", "")}`] : []),
       "--host-tag=role=node",
       "--cluster=lab",
       ...this.#flags,
@@ -99,6 +107,13 @@ export class LeaderLab {
     const replica = { name, controller, relay };
     this.replicas.push(replica);
     return replica;
+  }
+
+  /** Where a replica's API is reached inside the namespace, if the lab was made so. */
+  urlOf(name: string): string {
+    return this.#reachable
+      ? `http://127.0.0.1:96${name.slice("replica-".length).padStart(2, "0")}`
+      : urlOf(name);
   }
 
   /** Takes a replica out that has ended. */
@@ -318,7 +333,7 @@ export interface LabRoute {
 }
 
 /** Where a replica says that its API is reached; nobody serves there. */
-export function urlOf(replica: string): string {
+function urlOf(replica: string): string {
   return `https://${replica}.invalid:9600`;
 }
 

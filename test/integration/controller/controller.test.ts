@@ -9,6 +9,7 @@ import { LAB_REGION, MotoLab, until, type LabController, type LabInstance } from
 import { requireMoto } from "../../support/moto.ts";
 import { canMakeNamespaces } from "../../support/probe-namespace.ts";
 import { skipUnless } from "../../support/skip.ts";
+import { explainedWays, waysTo } from "../../support/told-routes.ts";
 
 const withoutLab = requireMoto() || skipUnless(canMakeNamespaces(), "network namespaces and nftables (root)");
 
@@ -138,6 +139,30 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
     expect(await lab.routes(table)).toEqual(before);
   });
 
+  it("explains where every table leads an address, as EC2 has it: a pod's, a node's, one under somebody else's route, any", async () => {
+    const { client } = controller;
+    const { hosts } = await client.hosts();
+    const pods = await Promise.all(
+      hosts.map(({ name }) => client.allocate({ name, host: name, tenant: "t", segment: "" })),
+    );
+    const [node] = lab.instances;
+    const foreign = { RouteTableId: lab.tables[0], DestinationCidrBlock: "100.96.16.0/24" };
+    await lab.hand.send(new CreateRouteCommand({ ...foreign, NetworkInterfaceId: node?.interfaceId }));
+    const shadowed = await until("it has seen the route", async () =>
+      (await client.explainIp("100.96.16.1")).routes.some(({ ownership }) => ownership === "foreign"),
+    ).then(() => client.explainIp("100.96.16.1"));
+
+    expect(
+      shadowed.routes.map(({ ownership, standIn }) => `${ownership} ${standIn !== ""}`).toSorted(),
+    ).toEqual(["foreign false", "ours true", "ours true"]);
+    const others = ["100.96.16.1", "100.127.255.254", "10.9.8.7", node?.address ?? ""];
+    for (const address of [...pods, ...others]) {
+      expect(explainedWays(await client.explainIp(address))).toEqual(await waysTo(lab, address));
+    }
+    await lab.hand.send(new DeleteRouteCommand(foreign));
+    await Promise.all(hosts.map(({ name }) => client.release(name)));
+  });
+
   it("leaves a route of somebody else inside its network alone, and reports it", async () => {
     const table = lab.tables[0] ?? "";
     const [node] = lab.instances;
@@ -163,6 +188,10 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
   it("moves the routes of a node that falls silent to the other node of its group, in all tables, and nothing else", async () => {
     const { node, destinations } = await gateway();
     const before = await lab.allRoutes();
+    const [destination = ""] = destinations;
+    const [address = ""] = destination.split("/");
+    const foretold = await controller.client.explainIp(address);
+    const ranked = await controller.client.explainRoute(destination);
     lab.silence(node.address);
     await until("no route leads to it", async () =>
       [...(await lab.allRoutes()).values()].every(
@@ -178,6 +207,18 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
     expect(movedOn.map(({ target }) => nodeOf(target)?.zone)).toEqual(movedOn.map(() => node.zone));
     expect(others.map(({ target }) => target)).toEqual(
       others.map(({ table, destination }) => before.get(table)?.get(destination)),
+    );
+    // Who was foretold to take over did, and nobody is left to take over from it.
+    const taker = lab.instances.find(
+      ({ name }) => name === ranked.candidates.find(({ rank }) => rank === 1)?.host,
+    );
+    const explained = await controller.client.explainIp(address);
+    expect(foretold.routes.map(({ gateway: found, standIn }) => [found?.host, standIn])).toEqual(
+      lab.tables.map(() => [node.name, taker?.name]),
+    );
+    expect(explainedWays(explained)).toEqual(await waysTo(lab, address));
+    expect(explained.routes.map(({ target, standIn }) => [target, standIn])).toEqual(
+      lab.tables.map(() => [taker?.interfaceId, ""]),
     );
     lab.heal();
     await until("it is up again", async () =>

@@ -4,11 +4,12 @@ import { ReplaceRouteCommand } from "@aws-sdk/client-ec2";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { requireEtcd } from "../../support/etcd.ts";
-import { LeaderLab, urlOf, type LabReplica } from "../../support/leader-lab.ts";
+import { LeaderLab, type LabReplica } from "../../support/leader-lab.ts";
 import { until } from "../../support/moto-lab.ts";
 import { requireMoto } from "../../support/moto.ts";
 import { canMakeNamespaces } from "../../support/probe-namespace.ts";
 import { skipUnless } from "../../support/skip.ts";
+import { WatchedRoutes } from "../../support/told-routes.ts";
 
 const withoutLab =
   requireMoto() || requireEtcd() || skipUnless(canMakeNamespaces(), "network namespaces and nftables (root)");
@@ -18,10 +19,11 @@ const TTL_MS = 3_000;
 
 describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeout: 60_000 }, () => {
   let lab: LeaderLab;
+  const watching: WatchedRoutes[] = [];
 
   beforeAll(async () => {
     lab = await LeaderLab.start(
-      { zones: 2, instancesPerZone: 4, groupsPerZone: 2 },
+      { zones: 2, instancesPerZone: 4, groupsPerZone: 2, reachable: true },
       `--leader-ttl=${TTL_MS}ms`,
       "--interval=2s",
       "--hold-down=1s",
@@ -34,7 +36,9 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     await lab.settled();
   }, 120_000);
   afterEach(async () => {
+    await Promise.all(watching.splice(0).map((watched) => watched.stop()));
     lab.moto.heal();
+    lab.moto.proxy.delay("DescribeRouteTables", 0);
     await lab.etcd.kill("SIGCONT");
     lab.replicas.forEach(({ controller, relay }) => {
       controller.signal("SIGCONT");
@@ -70,6 +74,26 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     }).catch((error: unknown) => {
       throw new Error(differ, { cause: error });
     });
+  }
+
+  /** A watch of routes that asks a follower. */
+  async function watchedRoutes(): Promise<WatchedRoutes> {
+    const leader = await lab.led();
+    const follower = lab.replicas.find(({ name }) => name !== leader.name) as LabReplica;
+    const watched = new WatchedRoutes(lab, follower);
+    watching.push(watched);
+    await until("all routes are listed", () => watched.isRight());
+    return watched;
+  }
+
+  /** The watch has found the next leader, and told of these destinations' routes: each once in each table, and of nothing else. */
+  async function toldOf(watched: WatchedRoutes, destinations: readonly string[]): Promise<void> {
+    await until("the watch tells of the failover", () => watched.isRight());
+    const told = watched.lines.filter(({ event }) => event !== "list");
+    expect(told.map(({ event, object }) => `${event} ${object.destination}`).toSorted()).toEqual(
+      destinations.flatMap((each) => lab.moto.tables.map(() => `put ${each}`)).toSorted(),
+    );
+    expect(watched.notes).toContain("listing all again");
   }
 
   /** What `replica` has asked of EC2 so far. */
@@ -118,7 +142,7 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     const answer = await lab.raw(follower as LabReplica, "/routes");
     const { tables } = await leader.controller.client.routes();
 
-    expect(answer).toMatchObject({ status: 307, location: `${urlOf(leader.name)}/routes` });
+    expect(answer).toMatchObject({ status: 307, location: `${lab.urlOf(leader.name)}/routes` });
     expect(answer.body).toContain("NOT_LEADER");
     expect(tables.map(({ owned }) => owned)).toEqual(lab.moto.tables.map(() => lab.prefixes));
   });
@@ -127,9 +151,11 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     const leader = await lab.led();
     const { node, destinations } = await lab.gateway();
     const before = await lab.standing();
+    const watched = await watchedRoutes();
     lab.moto.silence(node.address);
     await lab.remove(leader);
     await lab.moved(node);
+    await toldOf(watched, destinations);
 
     const changed = (await lab.standing()).filter(({ target }, index) => target !== before[index]?.target);
     expect(changed).toHaveLength(destinations.length * lab.moto.tables.length);
@@ -138,7 +164,10 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
 
   it("hand over at once when the leader is told to end, and go on where it stopped", async () => {
     const leader = await lab.led();
-    const { node } = await lab.gateway();
+    const { node, destinations } = await lab.gateway();
+    const watched = await watchedRoutes();
+    // So that the next leader does not know of any route for a while.
+    lab.moto.proxy.delay("DescribeRouteTables", 1_500);
     lab.moto.silence(node.address);
     const started = performance.now();
     expect(await leader.controller.stop()).toBe(0);
@@ -147,6 +176,7 @@ describe.skipIf(withoutLab)("replicas of romana controller on one etcd", { timeo
     const { endedMs } = lab.terms.at(-2) as { endedMs: number };
     await lab.remove(leader);
     await lab.moved(node);
+    await toldOf(watched, destinations);
 
     expect(leader.controller.log().filter(({ msg }) => msg === GIVEN_UP)).toMatchObject([
       { level: "info", epoch: lab.terms.at(-2)?.epoch },
