@@ -15,23 +15,27 @@ export async function waysTo(lab: MotoLab, address: string): Promise<readonly (r
   const { RouteTables = [] } = await lab.hand.send(
     new DescribeRouteTablesCommand({ RouteTableIds: lab.tables }),
   );
-  return RouteTables.map(({ RouteTableId = "", Routes = [] }) => {
-    const [best] = Routes.filter((route) => leads(route, address)).toSorted(
-      (a, b) => rangeOf(a).length - rangeOf(b).length,
-    );
-    return [
-      RouteTableId,
-      best?.DestinationCidrBlock ?? "",
-      best?.NetworkInterfaceId ?? best?.GatewayId ?? "",
-    ];
-  }).toSorted();
+  return inOrder(
+    RouteTables.map(({ RouteTableId = "", Routes = [] }) => {
+      const [best] = Routes.filter((route) => leads(route, address)).toSorted(
+        (a, b) => rangeOf(a).length - rangeOf(b).length,
+      );
+      return [
+        RouteTableId,
+        best?.DestinationCidrBlock ?? "",
+        best?.NetworkInterfaceId ?? best?.GatewayId ?? "",
+      ];
+    }),
+  );
 }
 
 /** The same by the word of an explanation. */
 export function explainedWays({ routes }: IpExplanation): readonly (readonly string[])[] {
-  return routes
-    .map(({ routeTableId, destination, target }) => [routeTableId, destination, target])
-    .toSorted();
+  return inOrder(routes.map(({ routeTableId, destination, target }) => [routeTableId, destination, target]));
+}
+
+function inOrder(ways: readonly (readonly string[])[]): readonly (readonly string[])[] {
+  return ways.toSorted(([a = ""], [b = ""]) => (a < b ? -1 : 1));
 }
 
 function leads(route: Route, address: string): boolean {

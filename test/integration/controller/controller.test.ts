@@ -188,10 +188,10 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
   it("moves the routes of a node that falls silent to the other node of its group, in all tables, and nothing else", async () => {
     const { node, destinations } = await gateway();
     const before = await lab.allRoutes();
-    const [destination = ""] = destinations;
-    const [address = ""] = destination.split("/");
+    const [prefix = ""] = destinations;
+    const [address = ""] = prefix.split("/");
     const foretold = await controller.client.explainIp(address);
-    const ranked = await controller.client.explainRoute(destination);
+    const ranked = await controller.client.explainRoute(prefix);
     lab.silence(node.address);
     await until("no route leads to it", async () =>
       [...(await lab.allRoutes()).values()].every(
