@@ -55,9 +55,19 @@ export class RecordChanges {
     options.follower.add(this.#overlay);
   }
 
-  /** Decides, commits and answers with the store's revision; `undefined` when others were faster five times. Throws what `decide` and the store throw. */
-  async run(decide: () => RecordDecision, signal: AbortSignal): Promise<number | undefined> {
+  /**
+   * Decides, commits and answers with the store's revision; `undefined` when others were faster five times. `knowing` everything: with all that the store had when this
+   * was called, for a decision that depends on more than the keys which it compares. Throws what `decide` and the store throw.
+   */
+  async run(
+    decide: () => RecordDecision,
+    signal: AbortSignal,
+    { knowing }: { readonly knowing?: "everything" } = {},
+  ): Promise<number | undefined> {
     let isSure = false;
+    if (knowing === "everything") {
+      await this.#options.follower.sync();
+    }
     for (let attempt = 1; attempt <= MAX_ATTEMPTS;) {
       await this.#settled(signal);
       const decision = this.#attempt(decide, isSure);

@@ -3,7 +3,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { Store, StoreOperation } from "../ports/store.ts";
 import { addressingKeys } from "./keys.ts";
 import { ObjectCache } from "./object-cache.ts";
-import { MAX_ATTEMPTS, RecordChanges, type RecordFollower } from "./record-changes.ts";
+import { MAX_ATTEMPTS, RecordChanges, type RecordDecision, type RecordFollower } from "./record-changes.ts";
 
 /** Longest name of a tenant or a segment, in characters. */
 const MAX_NAME = 253;
@@ -78,8 +78,8 @@ interface Count {
 
 /**
  * Tenants and their segments, one key each: `<prefix>/tenants/<name>` holds `{"name", "segments"}`. A declaration is a statement of what there shall be, not a permission: owners of
- * addresses are free text, and those that nobody declared are listed too. Therefore a removal is refused while addresses are in use, but
- * an allocation that another replica makes in the same moment is not: the tenant is then one that nobody declared.
+ * addresses are free text, and those that nobody declared are listed too. Therefore a removal is refused for every address that was given out before it was asked for, by whichever
+ * replica, but one that is given out while it is worked on may not stop it: the tenant is then one that nobody declared.
  */
 export class TenantService {
   readonly #usage: TenantUsage;
@@ -164,7 +164,7 @@ export class TenantService {
 
   /** Takes back the declaration of a tenant and of its segments. Throws `TENANT_NOT_FOUND`, and `TENANT_IN_USE` (conflict) while it holds addresses. */
   async deleteTenant(name: string, signal: AbortSignal): Promise<void> {
-    await this.#change(name, signal, (record) => {
+    await this.#remove(name, signal, (record) => {
       const { addresses } = this.tenant(name);
       if (addresses > 0) {
         throw new NetworkError(
@@ -211,7 +211,7 @@ export class TenantService {
 
   /** Takes back the declaration of a segment. Throws `TENANT_NOT_FOUND`, `SEGMENT_NOT_FOUND`, and `SEGMENT_IN_USE` (conflict) while it holds addresses. */
   async deleteSegment(tenant: string, name: string, signal: AbortSignal): Promise<void> {
-    await this.#change(tenant, signal, (record) => {
+    await this.#remove(tenant, signal, (record) => {
       const { addresses, declared } = this.segment(tenant, name);
       if (addresses > 0) {
         throw new NetworkError(
@@ -272,15 +272,17 @@ export class TenantService {
     name: string,
     signal: AbortSignal,
     decide: (record: TenantRecord | undefined) => TenantRecord | undefined,
+    options: { readonly knowing?: "everything" } = {},
   ): Promise<void> {
-    const revision = await this.#changes.run(() => {
+    const attempt = (): RecordDecision => {
       const cached = this.#cache.get(name);
       const next = decide(cached?.object);
       const key = this.#cache.keyOf(name);
       const operation: StoreOperation =
         next === undefined ? { kind: "delete", key } : { kind: "put", key, value: JSON.stringify(next) };
       return { compare: [{ key, modRevision: cached?.modRevision ?? 0 }], operations: [operation] };
-    }, signal);
+    };
+    const revision = await this.#changes.run(attempt, signal, options);
     if (revision === undefined) {
       throw new NetworkError(
         "transient",
@@ -289,6 +291,15 @@ export class TenantService {
       );
     }
     this.#log.info({ revision, tenant: name }, "a tenant was changed");
+  }
+
+  /** Like `#change`, with all addresses that were given out before, by whichever replica. */
+  #remove(
+    name: string,
+    signal: AbortSignal,
+    decide: (record: TenantRecord | undefined) => TenantRecord | undefined,
+  ): Promise<void> {
+    return this.#change(name, signal, decide, { knowing: "everything" });
   }
 
   #view(

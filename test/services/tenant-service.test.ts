@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 
 import type { Store } from "../../src/ports/store.ts";
+import { AddressingService } from "../../src/services/addressing-service.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
 import { TenantService, type TenantUsage } from "../../src/services/tenant-service.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { createLog, createStore, LaggingStore } from "./support.ts";
+import { createLog, createStore, hostIn, LaggingStore, twoZones } from "./support.ts";
 
 const signal = new AbortController().signal;
 
@@ -197,6 +198,38 @@ it("gives up after others changed the tenant five times", async () => {
     code: "TENANT_CONTENDED",
   });
 });
+
+it.for([
+  ["TENANT_IN_USE", (tenants: TenantService) => tenants.deleteTenant("t", signal)],
+  ["SEGMENT_IN_USE", (tenants: TenantService) => tenants.deleteSegment("t", "s", signal)],
+] as const)(
+  "refuses with %s an address that another replica has given out and this one has not heard of yet",
+  async ([code, remove]) => {
+    const store = createStore();
+    const openBoth = async (shared: Store) => {
+      const common = { store: shared, clock: new FakeClock(), log: createLog(), prefix: "/romana" };
+      const follower = await StoreFollower.open(common, signal);
+      const addressing = await AddressingService.open({ ...common, follower }, signal);
+      const tenants = new TenantService({ ...common, follower, usage: addressing });
+      follower.start();
+      return { addressing, tenants, follower };
+    };
+    const lagging = new LaggingStore(store);
+    const one = await openBoth(store);
+    await one.addressing.updateTopology(twoZones, signal);
+    await one.addressing.addHost(hostIn("a", "h1", 1), signal);
+    const two = await openBoth(lagging);
+    await two.tenants.createTenant("t", signal);
+    await two.tenants.createSegment("t", "s", signal);
+    await one.follower.reached(two.follower.revision, signal);
+    lagging.hold();
+    await one.addressing.allocate({ name: "p", host: "h1", tenant: "t", segment: "s" }, signal);
+
+    await expect(remove(two.tenants)).rejects.toMatchObject({ kind: "conflict", code });
+
+    expect(two.tenants.tenant("t")).toMatchObject({ declared: true, segments: ["s"], addresses: 1 });
+  },
+);
 
 it("does not say no on account of what another replica has just declared or released", async () => {
   const store = createStore();
