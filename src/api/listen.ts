@@ -49,6 +49,8 @@ export function isByUnixSocket(connection: Socket): boolean {
 export interface ConnectionOptions {
   /** Time to receive a whole request: Node ends a connection that dribbles. */
   readonly receiveTimeoutMs: number;
+  /** When the server closes: who has not taken an answer, or the end of a stream, by then is cut off. */
+  readonly closingMs: number;
   /** Answers what is no HTTP request and ends the connection; absent: as Node does. */
   readonly refuse?: (error: NodeJS.ErrnoException, socket: Socket) => void;
 }
@@ -63,7 +65,7 @@ const listeningOf = new WeakMap<FastifyInstance, Listening>();
 
 /**
  * Prepares a server to listen on several addresses: when it closes, they take no more connections, the idle ones end, and it waits for the answers that are
- * still owed.
+ * still owed, `closingMs` at most.
  */
 export function prepareListening(app: FastifyInstance, options: ConnectionOptions): void {
   const listeners = new Set<Listener>();
@@ -75,7 +77,7 @@ export function prepareListening(app: FastifyInstance, options: ConnectionOption
     done();
   });
   app.addHook("preClose", async () => {
-    await Promise.all([...listeners].map(closeListener));
+    await Promise.all([...listeners].map((listener) => closeListener(listener, options.closingMs)));
     listeners.clear();
   });
 }
@@ -116,7 +118,7 @@ export async function listen(app: FastifyInstance, address: ListenAddress, tls?:
 
 /** Cuts every stream that the server sends: whoever it is for may have lost the right to it, and asks again. */
 export function endStreams(app: FastifyInstance): void {
-  listeningOf.get(app)?.listeners.forEach(({ connections }) => connections.endStreams());
+  listeningOf.get(app)?.listeners.forEach(({ connections }) => connections.endStreams("unfinished"));
 }
 
 function isSecure(address: ListenAddress): boolean {
@@ -182,13 +184,24 @@ function secureListener(
   return serve(app, server, connections);
 }
 
-function closeListener({ server, connections }: Listener): Promise<void> {
-  return new Promise((resolve) => {
-    // It ends the idle ones.
-    server.close(() => resolve());
-    connections.finish();
-    connections.endStreams();
-  });
+/** Whoever reads a stream takes its end at once, if he takes anything. */
+const streamEndMs = 2_000;
+
+async function closeListener({ server, connections }: Listener, closingMs: number): Promise<void> {
+  const timers = [
+    setTimeout(() => connections.endStreams("now"), Math.min(streamEndMs, closingMs)),
+    setTimeout(() => connections.cut(), closingMs),
+  ];
+  try {
+    await new Promise<void>((resolve) => {
+      // It ends the idle ones.
+      server.close(() => resolve());
+      connections.finish();
+      connections.endStreams("in order");
+    });
+  } finally {
+    timers.forEach((timer) => clearTimeout(timer));
+  }
 }
 
 function open(server: HttpServer | HttpsServer, options: ListenOptions): Promise<void> {

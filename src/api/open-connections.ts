@@ -28,7 +28,7 @@ export class Connections {
     for (const socket of this.#handshakes.values()) {
       socket.destroy();
     }
-    this.endStreams();
+    this.endStreams("unfinished");
     for (const [socket, owed] of this.#open) {
       this.#retired.add(socket);
       retireAfter(socket, owed);
@@ -49,12 +49,31 @@ export class Connections {
     return this.#retired.has(socket);
   }
 
-  /** Cuts the connections that carry a stream without an end. */
-  endStreams(): void {
+  /**
+   * Ends the streams without an end: `in order`, so that the reader is told that this is all, and can take it first; `unfinished`, with what was written up to now;
+   * `now`, with what its reader has taken.
+   */
+  endStreams(how: "in order" | "unfinished" | "now"): void {
     for (const [socket, owed] of this.#open) {
-      if ([...owed].some((response) => streams.has(response))) {
-        socket.destroySoon();
+      for (const response of owed) {
+        if (!streams.has(response)) {
+          continue;
+        }
+        if (how === "in order") {
+          response.end();
+        } else if (how === "unfinished") {
+          socket.destroySoon();
+        } else {
+          socket.destroy();
+        }
       }
+    }
+  }
+
+  /** Cuts every connection, whatever it owes. */
+  cut(): void {
+    for (const socket of [...this.#handshakes.values(), ...this.#open.keys()]) {
+      socket.destroy();
     }
   }
 

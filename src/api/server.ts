@@ -46,6 +46,8 @@ export interface ServerLimits {
   readonly requestTimeoutMs: number;
   /** The same for requests that wait for a pass over the cloud. */
   readonly passTimeoutMs: number;
+  /** When the server ends, who has not taken an answer by then is cut off. */
+  readonly closingMs: number;
   /** A store that is silent for longer makes reads stale and refuses writes. */
   readonly storeSilentMs: number;
 }
@@ -57,6 +59,7 @@ export const defaultLimits: ServerLimits = {
   receiveTimeoutMs: 30_000,
   requestTimeoutMs: 10_000,
   passTimeoutMs: 120_000,
+  closingMs: 15_000,
   storeSilentMs: 7_000,
 };
 
@@ -149,7 +152,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   app.setNotFoundHandler(notFound);
   readBodies(app);
 
-  prepareListening(app, { receiveTimeoutMs, refuse: refuseConnection });
+  prepareListening(app, { receiveTimeoutMs, closingMs: limits.closingMs, refuse: refuseConnection });
   authenticate(app, authentication, log);
   guardHosts(app, log);
   app.addHook("onRequest", redirectTrailingSlash);

@@ -1,13 +1,14 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { Agent, get } from "node:http";
-import { createServer as createNetServer, type Socket } from "node:net";
+import { connect, createServer as createNetServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { afterEach, expect, it } from "vitest";
 
 import { endStreams, listen, type ListenAddress } from "../../src/api/listen.ts";
+import type { ServerLimits } from "../../src/api/server.ts";
 import { serverWithOneHost } from "./support.ts";
 
 const anyPort: ListenAddress & { kind: "tcp" } = { kind: "tcp", host: "127.0.0.1", port: 0 };
@@ -26,8 +27,8 @@ async function temporarySocket(): Promise<string> {
   return join(directory, "api.sock");
 }
 
-async function server() {
-  const { app } = await serverWithOneHost();
+async function server(limits: Partial<ServerLimits> = {}) {
+  const { app } = await serverWithOneHost(limits);
   cleanUp.push(() => app.close());
   return app;
 }
@@ -171,6 +172,42 @@ it("gives the answers that it owes before it closes, and waits for no idle conne
   idle.destroy();
 
   expect([status, headers.get("connection")]).toEqual([200, "close"]);
+});
+
+it("ends its streams in order when it closes", async () => {
+  const app = await server();
+  app.get("/stream", { config: { stream: true } }, (_request, reply) => {
+    reply.hijack();
+    reply.raw.write("data: 1\n\n");
+  });
+  const address = await listen(app, anyPort);
+  const stream = await fetch(`http://${address}/stream`);
+
+  await app.close();
+
+  expect(await stream.text()).toBe("data: 1\n\n");
+});
+
+it.for([
+  ["a stream", true],
+  ["an answer", false],
+] as const)("closes though somebody takes nothing of %s", async ([, isStream]) => {
+  const app = await server({ closingMs: 50 });
+  const { promise: written, resolve } = Promise.withResolvers<void>();
+  app.get("/much", { config: isStream ? { stream: true } : {} }, (_request, reply) => {
+    reply.hijack();
+    reply.raw.write(Buffer.alloc(50_000_000));
+    resolve();
+  });
+  const address = await listen(app, anyPort);
+  const reader = connect(Number(address.split(":")[1]), "127.0.0.1").pause();
+  cleanUp.push(async () => reader.destroy());
+  reader.on("error", () => undefined).write("GET /much HTTP/1.1\r\nHost: romana\r\n\r\n");
+  await written;
+
+  await app.close();
+
+  await expect(fetch(`http://${address}/healthz`)).rejects.toThrow("fetch failed");
 });
 
 it("cuts its streams when it is told to, and nothing else", async () => {
