@@ -62,12 +62,15 @@ export async function* watch({
   notice,
   transport,
   signal,
+  wait = pause,
 }: {
   readonly kind: WatchKind;
   readonly host: string | undefined;
   readonly notice: (message: string) => void;
   readonly transport: Pick<Transport, "stream">;
   readonly signal: AbortSignal;
+  /** Passes the time between two attempts. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }): AsyncGenerator<WatchEvent, never> {
   let revision = "0";
   let isSynced = false;
@@ -111,6 +114,8 @@ export async function* watch({
       } else if (error.code === "WATCH_TOO_OLD") {
         notice("too much happened meanwhile; listing all again");
         revision = "0";
+        // It answers again.
+        waitMs = firstWaitMs;
       } else if (error.kind !== "transient") {
         throw error;
       } else {
@@ -122,9 +127,13 @@ export async function* watch({
       isSynced = false;
       yield { kind: "reset" };
     }
-    await delay(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    await wait(waitMs, signal);
     waitMs = Math.min(waitMs * 2, longestWaitMs);
   }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
 function read(kind: WatchKind, { event, data }: StreamEvent): WatchEvent | undefined {

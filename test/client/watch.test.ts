@@ -85,16 +85,18 @@ async function* play(
   }
 }
 
-/** Reads a watch of policies until it is stopped. */
+/** Reads a watch of policies until it is stopped; nothing waits, `waits` says how long it would have. */
 async function read({ stop, transport }: ReturnType<typeof streamsOf>, host?: string) {
   const told: WatchEvent[] = [];
   const notices: string[] = [];
+  const waits: number[] = [];
   const events = watch({
     kind: "policies",
     host,
     notice: (message) => void notices.push(message),
     transport,
     signal: stop.signal,
+    wait: async (ms) => void waits.push(ms),
   });
   let failure: unknown;
   try {
@@ -108,7 +110,7 @@ async function read({ stop, transport }: ReturnType<typeof streamsOf>, host?: st
     const value = event.kind === "put" ? event.object : event.kind === "delete" ? event.identity : {};
     return `${event.kind} ${(value as { readonly id?: string }).id ?? ""}`.trim();
   });
-  return { words, notices, failure };
+  return { words, notices, waits, failure };
 }
 
 const cut = new NetworkError("transient", "SERVER_UNREACHABLE", "it was cut");
@@ -164,6 +166,16 @@ describe("a watch", () => {
     ]);
   });
 
+  it("waits longer and longer while nobody answers, and not once a server says that all is to be listed anew", async () => {
+    const tooOld = new NetworkError("conflict", "WATCH_TOO_OLD", "too old", { status: 410 });
+    const away = Array.from({ length: 7 }, () => [cut]);
+    const streams = streamsOf([bookmark("5")], ...away, [tooOld], [bookmark("99")]);
+
+    const { waits } = await read(streams);
+
+    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 5000, 5000, 5000, 250]);
+  });
+
   it("begins anew when servers do not get to its revision, as after a restored backup", async () => {
     const ahead = new NetworkError("transient", "WATCH_AHEAD", "not seen yet", { status: 503 });
     const streams = streamsOf(
@@ -182,7 +194,7 @@ describe("a watch", () => {
       "0 5 5 6 6 6 0",
     );
     expect(words).toEqual(["put a", "synced", "reset", "put b", "synced"]);
-  }, 20_000);
+  });
 
   it("ends with the first refusal, and later with what trying again does not help against", async () => {
     const forbidden = new NetworkError("invalid", "FORBIDDEN", "no", { status: 403 });
