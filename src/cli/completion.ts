@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 
+import { valuesOf } from "./known-values.ts";
 import { visibleCommands } from "./visible-commands.ts";
 
 /** Shells that have a script. */
@@ -22,13 +23,17 @@ export interface CompletionNode {
   readonly valued: readonly string[];
   /** What its first argument names, and whether all of them do. An argument called `host` is the name of a host, and so on. */
   readonly names: { readonly kind: NameKind; readonly all: boolean } | undefined;
+  /** The words that its first argument may be; none where it may be any. */
+  readonly choices: readonly string[];
 }
 
-/** A word, its help, and what its value names if it is an option with such a value. */
+/** A word, its help, and for an option its short form and what its value names or may be. */
 interface Word {
   readonly word: string;
   readonly help: string;
+  readonly short?: string;
   readonly kind?: NameKind;
+  readonly values?: readonly string[];
 }
 
 /** Options that say whom to ask: completion passes them on. */
@@ -65,16 +70,27 @@ function nodesOf(
   const node: CompletionNode = {
     path,
     commands: children.map((child) => ({ word: child.name(), help: child.description() })),
-    options: options.flatMap(({ long, description, required }) => {
-      const of = nameKinds.find((each) => required && long === `--${each}`);
-      return long ? [{ word: long, help: description, ...(of === undefined ? {} : { kind: of }) }] : [];
-    }),
+    options: options.flatMap((option) => (option.long ? [wordOf(option, option.long)] : [])),
     valued: options
       .filter(({ required, optional }) => required || optional)
       .flatMap(({ long, short }) => [long, short].filter((flag) => typeof flag === "string")),
     names: kind === undefined ? undefined : { kind, all: first?.variadic === true },
+    choices: first?.argChoices ?? [],
   };
   return [node, ...children.flatMap((child) => nodesOf(child, `${path} ${child.name()}`, shared))];
+}
+
+function wordOf(option: VisibleOption, word: string): Word {
+  const { short, description, required } = option;
+  const kind = nameKinds.find((each) => required && word === `--${each}`);
+  const values = valuesOf(option);
+  return {
+    word,
+    help: description,
+    ...(short === undefined ? {} : { short }),
+    ...(kind === undefined ? {} : { kind }),
+    ...(values.length === 0 ? {} : { values }),
+  };
 }
 
 function visibleOptions(command: Command): readonly VisibleOption[] {
@@ -105,6 +121,8 @@ function walk(tree: readonly CompletionNode[], words: string): string {
   ask=()
   for word in ${words}; do
     if [ -n "$last" ]; then
+      # bash makes a word of the sign between an option and its value.
+      [ "$word" = "=" ] && continue
       case "$last" in
         ${connectionOptions.join("|")}) ask+=("$last" "$word") ;;
       esac
@@ -133,6 +151,34 @@ function cases(tree: readonly CompletionNode[], wordsOf: (node: CompletionNode) 
     .join("\n");
 }
 
+/** Values of options. One that takes others in another command is told apart by the command. */
+function valueCases(tree: readonly CompletionNode[]): string {
+  const byOption = new Map<string, Map<string, string[]>>();
+  for (const { path, options } of tree) {
+    for (const { word, short, values } of options) {
+      if (values !== undefined) {
+        const flags = short === undefined ? word : `${short}|${word}`;
+        const paths = byOption.get(flags) ?? new Map<string, string[]>();
+        byOption.set(flags, paths);
+        const text = values.join(" ");
+        paths.set(text, [...(paths.get(text) ?? []), path]);
+      }
+    }
+  }
+  return [...byOption]
+    .map(([flags, paths]) => {
+      const [only = "", ...others] = paths.keys();
+      if (others.length === 0) {
+        return `    ${flags}) found="${only}" ;;`;
+      }
+      const branches = [...paths].map(
+        ([text, list]) => `${list.map((path) => `"${path}"`).join("|")}) found="${text}" ;;`,
+      );
+      return `    ${flags}) case "$path" in ${branches.join(" ")} esac ;;`;
+    })
+    .join("\n");
+}
+
 /** Sets `found` to the words that may stand at the cursor; `program` is how romana was called. */
 function choose(tree: readonly CompletionNode[], program: string): string {
   const named = tree.flatMap(({ path, names }) => (names === undefined ? [] : [{ path, ...names }]));
@@ -142,10 +188,15 @@ function choose(tree: readonly CompletionNode[], program: string): string {
     )
     .join("\n");
   const kindOfOption = nameKinds.map((kind) => `    --${kind}) kind=${kind} ;;`).join("\n");
+  const choicesOfPath = tree
+    .filter(({ choices }) => choices.length > 0)
+    .map(({ path, choices }) => `    "${path}") [ "$count" = 0 ] && found="${choices.join(" ")}" ;;`)
+    .join("\n");
   return `  local found= kind=
   if [ -n "$last" ]; then
     case "$last" in
 ${kindOfOption}
+${valueCases(tree)}
     esac
   else
     case "$cur" in
@@ -158,6 +209,7 @@ ${cases(
   ({ commands }) => commands,
 )}
 ${kindOfPath}
+${choicesOfPath}
     esac ;;
     esac
   fi
@@ -170,6 +222,7 @@ function bashScript(tree: readonly CompletionNode[]): string {
   return `# bash completion of romana: source <(romana completion bash)
 _romana() {
   local cur="\${COMP_WORDS[COMP_CWORD]}"
+  [ "$cur" = "=" ] && cur=
 ${walk(tree, '"${COMP_WORDS[@]:1:COMP_CWORD-1}"')}
 ${choose(tree, '"${COMP_WORDS[0]}"')}
   COMPREPLY=($(compgen -W "$found" -- "$cur"))
@@ -205,15 +258,22 @@ function fishScript(tree: readonly CompletionNode[]): string {
   const quote = (text: string): string => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
   const valued = [...new Set(tree.flatMap((node) => node.valued))].map(quote).join(" ");
   const asked = (kind: NameKind): string => quote(`(__romana_names ${kind})`);
-  const lines = tree.flatMap(({ path, commands, options, names }) => {
+  const takes = (kind: NameKind | undefined, values: readonly string[] | undefined): string =>
+    kind === undefined
+      ? values === undefined
+        ? ""
+        : ` -x -a ${quote(values.join(" "))}`
+      : ` -x -a ${asked(kind)}`;
+  const lines = tree.flatMap(({ path, commands, options, names, choices }) => {
     const at = `-n ${quote(`__romana_at ${quote(path)}`)}`;
     return [
       ...commands.map(({ word, help }) => `complete -c romana -f ${at} -a ${word} -d ${quote(help)}`),
       ...options.map(
-        ({ word, help, kind }) =>
-          `complete -c romana ${at} -l ${word.slice(2)}${kind === undefined ? "" : ` -x -a ${asked(kind)}`} -d ${quote(help)}`,
+        ({ word, help, short, kind, values }) =>
+          `complete -c romana ${at} -l ${word.slice(2)}${short === undefined ? "" : ` -s ${short.slice(1)}`}${takes(kind, values)} -d ${quote(help)}`,
       ),
       ...(names === undefined ? [] : [`complete -c romana -f ${at} -a ${asked(names.kind)}`]),
+      ...(choices.length === 0 ? [] : [`complete -c romana -f ${at} -a ${quote(choices.join(" "))}`]),
     ];
   });
   return `# fish completion of romana: put it into ~/.config/fish/completions/romana.fish

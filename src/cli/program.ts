@@ -19,6 +19,7 @@ import { statusCommands } from "./commands/status.ts";
 import { segmentCommands, tenantCommands } from "./commands/tenant.ts";
 import { topologyCommands } from "./commands/topology.ts";
 import { vpcRouterCommand, type RunVpcRouter } from "./commands/vpc-router.ts";
+import { withValues } from "./known-values.ts";
 import { originalFormats, outputFormats } from "./output.ts";
 import { sessionOpener } from "./session.ts";
 import type { Terminal } from "./terminal.ts";
@@ -53,11 +54,17 @@ export function createProgram({
       "the controller: http[s]://HOST[:PORT] or unix:/PATH (default: $ROMANA_URL or http://127.0.0.1:9600)",
     )
     .option("-p, --rootPort <port>", "its port, when the URL beside it has none (default: 9600)")
-    .option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`)
     .addOption(
-      new Option("-f, --format <format>", `the original's output: ${originalFormats.join(", ")}`).conflicts(
-        "output",
+      withValues(
+        new Option("-o, --output <format>", `how to print: ${outputFormats.join(", ")} (default: table)`),
+        outputFormats,
       ),
+    )
+    .addOption(
+      withValues(
+        new Option("-f, --format <format>", `the original's output: ${originalFormats.join(", ")}`),
+        originalFormats,
+      ).conflicts("output"),
     )
     .option("-c, --config <file>", "configuration file (default: ~/.romana.yaml, then /etc/romana/cli.yaml)")
     .addOption(new Option("-P, --platform <name>", "read for older scripts, without effect").hideHelp())

@@ -236,6 +236,35 @@ echo "\${COMPREPLY[*]}"`);
   expect(await complete("romana host list --roo")).toBe("--rootURL --rootPort\n");
 });
 
+it("completes the values of an option that takes only some, and of an argument", async () => {
+  const { stdout: script } = await romana(["completion", "bash"]);
+  const complete = (words: string): Promise<string> =>
+    bash(`${script}
+COMP_WORDS=(${words})
+COMP_CWORD=$((\${#COMP_WORDS[@]}-1))
+_romana
+echo "\${COMPREPLY[*]}"`);
+
+  expect(await complete('romana -o ""')).toBe("table wide json yaml name\n");
+  expect(await complete("romana host list --output j")).toBe("json\n");
+  expect(await complete("romana host list --output = ya")).toBe("yaml\n");
+  expect(await complete("romana host list --output =")).toBe("table wide json yaml name\n");
+  expect(await complete('romana host list -f ""')).toBe("table json\n");
+  expect(await complete("romana route list --state p")).toBe("pending\n");
+  expect(await complete("romana controller --log-level w")).toBe("warn\n");
+  expect(await complete('romana controller --probe ""')).toBe("icmp tcp none\n");
+  expect(await complete('romana vpc-router --health ""')).toBe("icmp tcp multi\n");
+  expect(await complete("romana completion z")).toBe("zsh\n");
+});
+
+it("completes the values of an option in zsh and fish too", async () => {
+  const { stdout: zsh } = await romana(["completion", "zsh"]);
+  const { stdout: fish } = await romana(["completion", "fish"]);
+
+  expect(zsh).toMatch(/^ +-o\|--output\) found="table wide json yaml name" ;;$/m);
+  expect(fish).toMatch(/romana host list.*-l output -s o -x -a 'table wide json yaml name' /);
+});
+
 it("completes names that the server knows, asked where the line says, and none that a shell would run", async () => {
   const { stdout: script } = await romana(["completion", "bash"]);
   const hostile = await serverWithOneHost();

@@ -4,6 +4,7 @@ import { controllerOptions } from "../../config/controller-options.ts";
 import type { ControllerConfig } from "../../config/load.ts";
 import type { Option as Setting } from "../../config/option.ts";
 import { examples } from "../examples.ts";
+import { withValues } from "../known-values.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Runs the controller until the signal is aborted. */
@@ -46,6 +47,9 @@ export function addSetting(
     const option = new Option(flags, `${help} Default: ${defaultNote}.`)
       .helpGroup(`${section}:`)
       .hideHelp(index > 0);
+    if (/^[a-z]+(\|[a-z]+)+$/.test(placeholder)) {
+      withValues(option, placeholder.split("|"));
+    }
     if (form === "list") {
       option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
     }

@@ -1,9 +1,10 @@
-import { InvalidArgumentError, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 
 import { NetworkError } from "../../core/errors.ts";
 import { containsCidr, parseCidr, rangeOf } from "../../core/net/cidr.ts";
 import type { NodeHealthView, PlanView, RouteView } from "../../core/views/route-views.ts";
 import { examples } from "../examples.ts";
+import { withValues } from "../known-values.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
 import { watchList, watchOption } from "../watch-list.ts";
@@ -38,7 +39,12 @@ export function routeCommands(program: Command, open: OpenSession): void {
       .alias("ls")
       .option("--table <id>", "only routes of this route table")
       .option("--host <name>", "only routes that lead through this host")
-      .option("--state <state>", `only routes in this state: ${routeStates.join(", ")}`, parseState)
+      .addOption(
+        withValues(
+          new Option("--state <state>", `only routes in this state: ${routeStates.join(", ")}`),
+          routeStates,
+        ).argParser(parseState),
+      )
       .addOption(watchOption())
       .description("list the routes that lead to the groups, in every route table"),
     [
