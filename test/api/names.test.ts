@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { serverWithOneHost } from "./support.ts";
+import { emptyServer, serverWithOneHost } from "./support.ts";
 
 const half = "\ud800";
 const long = "n".repeat(1025);
@@ -46,6 +46,26 @@ it.for([".", ".."])("refuses a host called %j, which clients would take out of t
 
   expect(response.statusCode).toBe(400);
   expect(addressing.hosts().hosts).toHaveLength(1);
+});
+
+it.for(["a/b", "a%2Fb", "a b?#", "ü", "..."])("serves a network called %j under its name", async (name) => {
+  const { app } = await emptyServer();
+  const payload = {
+    networks: [{ name, cidr: "10.0.0.0/24" }],
+    topologies: [{ networks: [name], map: [{ name: "all" }] }],
+  };
+  const blackouts = `/networks/${encodeURIComponent(name)}/blackouts`;
+
+  const answers = [
+    await app.inject({ method: "POST", url: "/topology", payload }),
+    await app.inject({ method: "POST", url: blackouts, payload: { cidr: "10.0.0.240/28" } }),
+    await app.inject(blackouts),
+    await app.inject(blackouts.replace("blackouts", "blocks")),
+    await app.inject({ method: "DELETE", url: `${blackouts}?cidr=10.0.0.240/28` }),
+  ];
+
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200, 200]);
+  expect(answers[2]?.json()).toEqual([{ cidr: "10.0.0.240/28" }]);
 });
 
 it.for([

@@ -61,6 +61,25 @@ export function readList(findings: Findings, value: unknown, place: string): rea
   return value;
 }
 
+/** Longest name of a network or a host, in characters: the longest that a path of the REST API takes. */
+const MAX_NAME = 1024;
+
+/** A name that paths of the REST API lead to: a text which is neither `.` nor `..`, as clients take these out of a path, nor too long. */
+export function readPathName(findings: Findings, value: unknown, place: string): string {
+  const name = readText(findings, value, place);
+  if (name === "." || name === "..") {
+    refuse(findings, place, `"${name}" cannot stand in a path of the REST API: choose another name`);
+  }
+  if (name.length > MAX_NAME) {
+    refuse(
+      findings,
+      place,
+      `a name of ${name.length} characters cannot stand in a path of the REST API: it may have ${MAX_NAME}`,
+    );
+  }
+  return name;
+}
+
 /** A text; absent and `null` are the empty text, and so is anything else, with a problem: half a surrogate pair too, which no store can hold. */
 export function readText(findings: Findings, value: unknown, place: string): string {
   if (value === undefined || value === null) {

@@ -8,6 +8,7 @@ import {
   readLabels,
   readList,
   readObject,
+  readPathName,
   readText,
   refuse,
   warn,
@@ -168,7 +169,7 @@ function readHosts(
 }
 
 function readHost(findings: Findings, object: JsonObject, place: string): HostNode {
-  const name = readText(findings, object["name"], keyPlace(place, "name"));
+  const name = readPathName(findings, object["name"], keyPlace(place, "name"));
   if (name === "" && isAbsent(object["name"])) {
     refuse(findings, keyPlace(place, "name"), "a host needs a name (the node's name in Kubernetes)");
   }

@@ -4,6 +4,7 @@ import {
   kindOf,
   readList,
   readObject,
+  readPathName,
   readText,
   refuse,
   warn,
@@ -58,7 +59,7 @@ function readName(
   places: Map<string, string>,
 ): string {
   const at = keyPlace(place, "name");
-  const name = readText(findings, object["name"], at);
+  const name = readPathName(findings, object["name"], at);
   const earlier = places.get(name);
   if ((object["name"] ?? "") === "") {
     refuse(findings, at, "a network needs a name: topologies refer to it");

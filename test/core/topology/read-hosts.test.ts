@@ -75,6 +75,17 @@ describe("hosts", () => {
     ]);
   });
 
+  it.for([["."], [".."], ["of 1,025 characters", "h".repeat(1025)]] as const)(
+    "are refused under the name %s, under which no path leads to them",
+    ([what, name = what]) => {
+      const problems = problemsOf(mapOf({ hosts: [host(name, "198.18.0.1")] }));
+
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toContain("topologies[0].map[0].hosts[0].name: ");
+      expect(problems[0]).toContain("cannot stand in a path");
+    },
+  );
+
   it("need a name and an ip", () => {
     expect(
       problemsOf(

@@ -30,6 +30,26 @@ describe("networks", () => {
     ]);
   });
 
+  it.for([["."], [".."], ["of 1,025 characters", "n".repeat(1025)]] as const)(
+    "refuse the name %s, under which no path leads to them",
+    ([what, name = what]) => {
+      const [problem, ...others] = problemsOf(networksOf({ name, cidr: "10.0.0.0/8" }));
+
+      expect(problem).toContain("networks[0].name: ");
+      expect(problem).toContain("cannot stand in a path");
+      expect(others).toEqual([]);
+    },
+  );
+
+  it("may have any other name", () => {
+    const names = ["...", "a/b", "a%2Fb", "a b", "ü", "n".repeat(1024)];
+    const { networks } = read(
+      networksOf(...names.map((name, index) => ({ name, cidr: `${index + 10}.0.0.0/8` }))),
+    );
+
+    expect(networks.map(({ network }) => network.name)).toEqual(names);
+  });
+
   it.for([
     [7, "a block_mask of 7 is not possible: it must be 8 (the length of 10.0.0.0/8) to 32"],
     [33, "a block_mask of 33 is not possible: it must be 8 (the length of 10.0.0.0/8) to 32"],
