@@ -4,7 +4,10 @@ import type { Clock } from "../ports/clock.ts";
 import type { Admit, Cloud, CloudAction, RouteWrite } from "../ports/cloud.ts";
 import type { Meter } from "../ports/meter.ts";
 
-/** What became of one write. `superseded`: a later decision about the same route took its place before it was sent. */
+/**
+ * What became of one write. `superseded`: it was never sent, for a later decision about the same route took its place, or because its signal was
+ * aborted, as at the end: whoever leads next plans it anew.
+ */
 export type WriteResult =
   | { readonly kind: "done" }
   | { readonly kind: "superseded" }
@@ -174,12 +177,21 @@ export class RouteWriter {
   async #run(job: Job): Promise<void> {
     this.#inFlight.set(job.key, job);
     this.#count(job, 1);
+    let admitted = false;
+    const admit: Admit = async (action) => {
+      const allowedMs = await this.#admit(job, action);
+      admitted = true;
+      return allowedMs;
+    };
     try {
-      await job.perform((action) => this.#admit(job, action), job.signal);
+      await job.perform(admit, job.signal);
       job.settle({ kind: "done" });
     } catch (error) {
+      const givenUp = !admitted && job.signal.aborted;
       job.settle(
-        error === SUPERSEDED ? { kind: "superseded" } : { kind: "failed", error: asNetworkError(error) },
+        givenUp || error === SUPERSEDED
+          ? { kind: "superseded" }
+          : { kind: "failed", error: asNetworkError(error) },
       );
     } finally {
       this.#inFlight.delete(job.key);

@@ -178,6 +178,21 @@ describe("the route writer", () => {
     expect(cloud.arrived).toEqual([]);
   });
 
+  it("gives up what was not sent, and calls it no failure, when it is told to stop; what was sent has an unknown end", async () => {
+    const { clock, cloud, writer } = setUp(100);
+    const stop = new AbortController();
+    const results = Promise.all(
+      Array.from({ length: 20 }, (_, index) => writer.write(create(index), false, 1, stop.signal)),
+    );
+    clock.setTimer(50, () => stop.abort(new Error("the controller stops")));
+    await clock.runUntilSettled(results);
+    const kinds = (await results).map(({ kind }) => kind);
+
+    expect(cloud.arrived).toHaveLength(8);
+    expect(kinds.filter((kind) => kind === "failed")).toHaveLength(8);
+    expect(kinds.filter((kind) => kind === "superseded")).toHaveLength(12);
+  });
+
   it("answers a failure to the one who asked, and goes on", async () => {
     const { clock, cloud, writer } = setUp(10);
     cloud.fail = new NetworkError("invalid", "CLOUD_UNAUTHORIZED", "no");
