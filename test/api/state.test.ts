@@ -42,6 +42,21 @@ describe("the whole state over the API", () => {
     expect((await other.app.inject("/export")).body).toBe(exported.body);
   });
 
+  it.for(["", "?dry_run=true&repair=true"])(
+    "says so when there is no document at all: POST /import%s",
+    async (query) => {
+      const { app } = await emptyServer();
+
+      const response = await app.inject({ method: "POST", url: `/import${query}` });
+
+      expect(response.statusCode).toBe(400);
+      expect(response.json()).toMatchObject({
+        type: "urn:romana:error:invalid:IMPORT_MALFORMED",
+        message: expect.stringContaining("the request has no body"),
+      });
+    },
+  );
+
   it("refuses a damaged state with 400, tries it on request, and takes the sound part on request", async () => {
     const { app, addressing } = await emptyServer();
     const post = (query: string) =>

@@ -1,6 +1,7 @@
 import type { FastifySchemaCompiler } from "fastify";
 import { validatorCompiler } from "fastify-type-provider-zod";
 
+import { NetworkError } from "../../core/errors.ts";
 import type { ImportReport as Report } from "../../core/views/state-views.ts";
 import type { ImportOptions } from "../../services/state-service.ts";
 import { answer, answerPieces } from "../answers.ts";
@@ -50,6 +51,13 @@ export const stateResource: Resource<{ state: StateTransfer }> = (app, { state }
       config: { access: "admin", slow: true },
     },
     async (request, reply) => {
+      if (request.body === undefined) {
+        throw new NetworkError(
+          "invalid",
+          "IMPORT_MALFORMED",
+          "nothing was imported: the request has no body; send the document that GET /export gave, or the original's state, as application/json",
+        );
+      }
       const { repair, dry_run: dryRun } = request.query;
       const options = { repair: repair === "true", dryRun: dryRun === "true" };
       return answer(reply, await state.import(request.body, options, request.deadline));

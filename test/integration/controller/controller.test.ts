@@ -287,7 +287,7 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
     expect((await controller.client.hosts()).hosts).toHaveLength(24);
   });
 
-  it("finishes after kill -9 in the middle of its writes what it had begun", async () => {
+  it("finishes after SIGTERM and after kill -9 in the middle of its writes what it had begun", async () => {
     await controller.kill();
     for (const table of lab.tables) {
       for (const destination of (await lab.routes(table)).keys()) {
@@ -296,11 +296,18 @@ describe.skipIf(withoutLab)("romana controller on an EC2 API", { timeout: 60_000
         );
       }
     }
-    lab.proxy.delay("CreateRoute", 300);
-    const dying = lab.launch(...flags());
     const written = async () =>
       [...(await lab.allRoutes()).values()].reduce((sum, { size }) => sum + size, 0);
-    await until("some routes are written", async () => (await written()) > 0, 20_000, 5);
+    lab.proxy.delay("CreateRoute", 300);
+    const ending = lab.launch(...flags());
+    await until("it writes", async () => (await written()) > 0, 20_000, 5);
+    expect(await ending.stop()).toBe(0);
+    // Of 36 routes, those whose calls were under way: what became of them is not known.
+    const warnings = ending.log().filter(({ level }) => level === "warn");
+    expect(warnings.length).toBeLessThanOrEqual(8);
+    const begun = await written();
+    const dying = lab.launch(...flags());
+    await until("more routes are written", async () => (await written()) > begun, 20_000, 5);
     await dying.kill();
     expect(await written()).toBeLessThan(3 * PREFIXES);
     lab.proxy.delay("CreateRoute", 0);
