@@ -51,7 +51,8 @@ export const stateResource: Resource<{ state: StateTransfer }> = (app, { state }
       config: { access: "admin", slow: true },
     },
     async (request, reply) => {
-      if (request.body === undefined) {
+      const document: unknown = request.body;
+      if (document === undefined || document === null) {
         throw new NetworkError(
           "invalid",
           "IMPORT_MALFORMED",
@@ -60,7 +61,7 @@ export const stateResource: Resource<{ state: StateTransfer }> = (app, { state }
       }
       const { repair, dry_run: dryRun } = request.query;
       const options = { repair: repair === "true", dryRun: dryRun === "true" };
-      return answer(reply, await state.import(request.body, options, request.deadline));
+      return answer(reply, await state.import(document, options, request.deadline));
     },
   );
 
