@@ -146,7 +146,7 @@ function plainListener(app: FastifyInstance, http: HttpOptions): Listener {
 
 function serve(app: FastifyInstance, server: HttpServer | HttpsServer, connections: Connections): Listener {
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
-    if (!connections.isRetired(request.socket)) {
+    if (connections.hears(request.socket)) {
       app.routing(request, response);
     }
   });
@@ -176,9 +176,14 @@ function secureListener(
     rejectUnauthorized: false,
   });
   const connections = new Connections(server, "secureConnection");
-  const forget = tls.onChange(() => {
+  const forget = tls.onChange((trust) => {
     server.setSecureContext(tls.context);
-    connections.retire();
+    if (trust === "changed") {
+      // Whom the old authority let in is not heard any more.
+      connections.retire();
+    } else {
+      connections.leave();
+    }
   });
   server.once("close", forget);
   return serve(app, server, connections);

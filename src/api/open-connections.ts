@@ -2,12 +2,19 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node
 import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
 
+/** An idle connection that is to end may ask once more within this time: its client may have asked already. */
+const leaveMs = 1000;
+
 /** The connections of one server, each with the answers that it still owes. */
 export class Connections {
   readonly #open = new Map<Socket, Set<ServerResponse>>();
   /** In the middle of a TLS handshake, by the peer's address and port. */
   readonly #handshakes = new Map<string, Socket>();
   readonly #retired = new WeakSet<Socket>();
+  /** They may ask once more. */
+  readonly #leaving = new WeakSet<Socket>();
+  /** Handshakes that were under way when the others were told to leave. */
+  readonly #leavingHandshakes = new WeakSet<Socket>();
 
   /** `event`: after which a connection can carry requests. */
   constructor(server: HttpServer | HttpsServer, event: "connection" | "secureConnection") {
@@ -44,9 +51,45 @@ export class Connections {
     }
   }
 
-  /** Whether a connection is being ended: what is asked on it from then on is not heard. */
-  isRetired(socket: Socket): boolean {
-    return this.#retired.has(socket);
+  /**
+   * Ends every connection that stands now, or whose handshake is under way, when it has given its next answer, or none within a second: who asks at this very moment is
+   * answered, and told that the connection ends with that. Streams are cut.
+   */
+  leave(): void {
+    for (const socket of this.#handshakes.values()) {
+      this.#leavingHandshakes.add(socket);
+    }
+    this.endStreams("unfinished");
+    for (const [socket, owed] of this.#open) {
+      if (owed.size > 0) {
+        this.#retired.add(socket);
+        retireAfter(socket, owed);
+      } else {
+        this.#leave(socket);
+      }
+    }
+  }
+
+  /** Whether a request on this connection, which has come and is owed its answer, is to be heard: not when it comes after the last that the connection is there for. */
+  hears(socket: Socket): boolean {
+    if (this.#retired.has(socket)) {
+      return false;
+    }
+    if (this.#leaving.has(socket)) {
+      this.#retired.add(socket);
+      retireAfter(socket, this.#open.get(socket) ?? new Set());
+    }
+    return true;
+  }
+
+  #leave(socket: Socket): void {
+    this.#leaving.add(socket);
+    const timer = setTimeout(() => {
+      if (!this.#retired.has(socket)) {
+        socket.destroySoon();
+      }
+    }, leaveMs);
+    socket.once("close", () => clearTimeout(timer));
   }
 
   /**
@@ -88,9 +131,13 @@ export class Connections {
   }
 
   #add(socket: Socket): void {
+    const shaken = this.#handshakes.get(peerOf(socket));
     this.#handshakes.delete(peerOf(socket));
     this.#open.set(socket, new Set());
     socket.once("close", () => this.#open.delete(socket));
+    if (shaken !== undefined && this.#leavingHandshakes.has(shaken)) {
+      this.#leave(socket);
+    }
   }
 
   #owe(socket: Socket, response: ServerResponse): void {

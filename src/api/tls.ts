@@ -20,17 +20,20 @@ export interface ServerTlsOptions {
   readonly intervalMs: number;
 }
 
+/** Whether a change of the files is one of whose certificates are taken. */
+export type Trust = "same" | "changed";
+
 const DAY_MS = 86_400_000;
 /** Less than this before its end, a certificate is warned of once a day. */
 const WARN_MS = 14 * DAY_MS;
 
 /**
  * Certificate, key and client authority of the server, read again when they change. Who listens with them is told, and takes the new ones for new connections; the
- * standing ones, which were let in by the old, are to be closed. A set that does not fit together, has expired or has not begun is refused and the old one stays.
+ * standing ones are to be closed, those that were let in by an authority which counts no more at once. A set that does not fit together, has expired or has not begun is refused and the old one stays.
  */
 export class ServerTls {
   readonly #files: WatchedFiles;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(trust: Trust) => void>();
   readonly #options: ServerTlsOptions;
   #context: SecureContextOptions = {};
   #notAfterMs = 0;
@@ -44,6 +47,7 @@ export class ServerTls {
       paths: clientCa === undefined ? [cert, key] : [cert, key, clientCa],
       use: ([certText = "", keyText = "", ca]) => {
         this.#notAfterMs = checkPair(files, certText, keyText, ca, options.clock.now());
+        const trust = this.#context.ca === ca ? "same" : "changed";
         // All of it each time: what is left out here, `setSecureContext` forgets.
         this.#context = {
           cert: certText,
@@ -52,7 +56,7 @@ export class ServerTls {
           ...(ca === undefined ? {} : { ca }),
         };
         this.#warnedMs = Number.NEGATIVE_INFINITY;
-        this.#listeners.forEach((listener) => listener());
+        this.#listeners.forEach((listener) => listener(trust));
       },
       looked: () => this.#warnOfExpiry(),
     });
@@ -81,8 +85,8 @@ export class ServerTls {
     return this.#notAfterMs;
   }
 
-  /** Calls `listener` after each change; answers how to end that. */
-  onChange(listener: () => void): () => void {
+  /** Calls `listener` after each change, and says whether other clients are trusted from now on; answers how to end that. */
+  onChange(listener: (trust: Trust) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
