@@ -276,9 +276,9 @@ describe("when the files change", () => {
     const agents = Array.from({ length: 4 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
     cleanUp.push(() => agents.forEach((agent) => agent.destroy()));
     const ends: string[] = [];
-    let isOver = false;
+    const over = new AbortController();
     const clients = agents.map(async (agent) => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         const end = await ask(port, { agent, ca, headers: as("reader") }).then(
           ({ status }) => String(status),
           (error: Error) => error.message,
@@ -293,7 +293,7 @@ describe("when the files change", () => {
       const before = ends.length;
       await expect.poll(() => ends.length).toBeGreaterThan(before + 20);
     }
-    isOver = true;
+    over.abort();
     await Promise.all(clients);
 
     expect(new Set(ends)).toEqual(new Set(["200"]));
