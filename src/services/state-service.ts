@@ -78,10 +78,14 @@ export class StateService {
    */
   async import(document: unknown, options: ImportOptions, signal: AbortSignal): Promise<ImportReport> {
     const { keeper, log } = this.#options;
+    // It was parsed in this one.
+    await nextTurn();
     const { source, content, findings } = readDocument(document);
+    await nextTurn();
     this.#checkLists(content);
     const sound = findings.every(({ severity }) => severity === "note");
     const report = reportOf(source, content, findings, sound);
+    await nextTurn();
     if (options.dryRun) {
       return report;
     }
@@ -93,6 +97,7 @@ export class StateService {
       ...(this.#options.tenants?.operations(tenants) ?? []),
       ...(this.#options.policies?.operations(policies) ?? []),
     ];
+    await nextTurn();
     await keeper.replaceState(state, others, signal);
     const { networks, hosts, blocks, addresses } = report;
     log.info(
@@ -111,6 +116,13 @@ export class StateService {
       throw malformed({ problems });
     }
   }
+}
+
+/** A large state takes about a second for each step: whatever else has to be done, such as the renewal of a lease, is done in between. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function problemsOf(

@@ -58,6 +58,30 @@ function parts() {
   return { keeper, tenants, policies, service };
 }
 
+it("gives others their turn between the steps of an import: a large state takes seconds, in which a lease has to be renewed", async () => {
+  const { service, keeper } = parts();
+  let turns = 0;
+  let over = false;
+  const turn = (): void => {
+    turns += 1;
+    if (!over) {
+      setImmediate(turn);
+    }
+  };
+  setImmediate(turn);
+  const seen: number[] = [];
+  const replace = keeper.replaceState.bind(keeper);
+  keeper.replaceState = (...args) => {
+    seen.push(turns);
+    return replace(...args);
+  };
+
+  await service.import(sample("kops-healthy"), apply, never);
+  over = true;
+
+  expect(seen[0]).toBeGreaterThanOrEqual(3);
+});
+
 async function failureOf(work: Promise<unknown>): Promise<NetworkError> {
   const error: unknown = await work.then(
     () => undefined,
