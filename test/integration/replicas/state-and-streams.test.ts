@@ -135,6 +135,30 @@ describe.skipIf(requireEtcd())("two replicas on one etcd", { timeout: 60_000 }, 
     expect((await one.call("GET", "/leader")).body).toEqual(leader.body);
   });
 
+  it("keep a tenant for every address that either has given out before, and say of one given in the same moment what came of it", async () => {
+    const [one, two] = [lab.at(0), lab.at(1)];
+    const give = (name: string) =>
+      two.call("POST", "/address", { name, host: "host-1", tenant: "moving", segment: "s" });
+    const takeBack = () => one.call("DELETE", "/tenants/moving");
+    for (let round = 0; round < 15; round += 1) {
+      await one.call("POST", "/tenants", { name: "moving" });
+      expect((await give("first")).status).toBe(200);
+      expect((await takeBack()).status).toBe(409);
+      await two.call("DELETE", "/address?addressName=first");
+
+      const [given, taken] = await Promise.all([give("second"), takeBack()]);
+
+      expect([given.status, taken.status === 200 || taken.status === 409]).toEqual([200, true]);
+      await until("both are shown", async () => {
+        const { body } = await one.call("GET", "/tenants/moving");
+        const { declared, addresses } = body as { readonly declared: boolean; readonly addresses: number };
+        return addresses === 1 && declared === (taken.status === 409);
+      });
+      await two.call("DELETE", "/address?addressName=second");
+    }
+    await takeBack();
+  });
+
   it("answer HEAD like GET, and refuse HEAD and OPTIONS of a stream at once", async () => {
     const two = lab.at(1);
     const { body } = await two.call("GET", "/openapi.json");
