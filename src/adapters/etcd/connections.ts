@@ -241,6 +241,9 @@ function createClient(endpoint: string, options: ConnectionOptions, credentials:
       "grpc.initial_reconnect_backoff_ms": 100,
       "grpc.max_reconnect_backoff_ms": 2_000,
       "grpc.max_receive_message_length": -1,
+      // Each call is sent once; so much less work for each, too.
+      "grpc.enable_retries": 0,
+      "grpc.enable_channelz": 0,
       // etcd is asked directly, whatever http_proxy says.
       "grpc.enable_http_proxy": 0,
     },

@@ -31,11 +31,13 @@ export function prefixRange(prefix: string): { readonly key: Buffer; readonly ra
 
 /** Throws `TRANSACTION_TOO_LARGE` above `LIMITS`. */
 export function checkSize({ compare, operations }: Transaction): void {
-  const bytes =
-    operations.reduce(
-      (sum, { key, ...rest }) => sum + size(key) + size("value" in rest ? rest.value : ""),
-      0,
-    ) + compare.reduce((sum, item) => sum + size("key" in item ? item.key : item.prefix), 0);
+  let bytes = 0;
+  for (const operation of operations) {
+    bytes += size(operation.key) + (operation.kind === "put" ? size(operation.value) : 0);
+  }
+  for (const item of compare) {
+    bytes += size("key" in item ? item.key : item.prefix);
+  }
   const count = Math.max(operations.length, compare.length);
   if (count > LIMITS.operations || bytes > LIMITS.bytes) {
     throw new NetworkError(
@@ -55,10 +57,20 @@ export function isLeaseId(lease: string): boolean {
 
 /** The transaction for etcd. Its failure branch reads the compared keys, so that the loser learns what it met. */
 export function encodeTransaction({ compare, operations }: Transaction): ITxnRequest {
+  // A key is compared, read and often written: encoded once.
+  const known = new Map<string, Buffer>();
+  const encode = (key: string): Buffer => {
+    let bytes = known.get(key);
+    if (bytes === undefined) {
+      bytes = Buffer.from(key);
+      known.set(key, bytes);
+    }
+    return bytes;
+  };
   return {
-    compare: compare.map(encodeCompare),
-    success: operations.map(encodeOperation),
-    failure: compare.map((item) => ({ request_range: readCompared(item) })),
+    compare: compare.map((item) => encodeCompare(item, encode)),
+    success: operations.map((operation) => encodeOperation(operation, encode)),
+    failure: compare.map((item) => ({ request_range: readCompared(item, encode) })),
   };
 }
 
@@ -93,20 +105,20 @@ export function decodeEntry(kv: IKeyValue): StoreEntry {
 }
 
 /** A key that does not exist has the mod revision 0 for etcd too; a range in which there is none compares as one such key. */
-function encodeCompare(item: Compare): ICompare {
+function encodeCompare(item: Compare, encode: (key: string) => Buffer): ICompare {
   return "key" in item
-    ? { key: Buffer.from(item.key), target: "Mod", result: "Equal", mod_revision: item.modRevision }
+    ? { key: encode(item.key), target: "Mod", result: "Equal", mod_revision: item.modRevision }
     : { ...prefixRange(item.prefix), target: "Mod", result: "Less", mod_revision: item.maxRevision + 1 };
 }
 
-function readCompared(item: Compare): IRangeRequest {
+function readCompared(item: Compare, encode: (key: string) => Buffer): IRangeRequest {
   return "key" in item
-    ? { key: Buffer.from(item.key), keys_only: true }
+    ? { key: encode(item.key), keys_only: true }
     : { ...prefixRange(item.prefix), keys_only: true, limit: 1, sort_order: "Descend", sort_target: "Mod" };
 }
 
-function encodeOperation(operation: StoreOperation): IRequestOp {
-  const key = Buffer.from(operation.key);
+function encodeOperation(operation: StoreOperation, encode: (key: string) => Buffer): IRequestOp {
+  const key = encode(operation.key);
   if (operation.kind === "delete") {
     return { request_delete_range: { key } };
   }
