@@ -8,6 +8,7 @@ import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, notTaken, outcomeUnknown, type Committer } from "./committer.ts";
 import { planGroup, type Group, type Member } from "./plan-group.ts";
 import type { TransactionContext } from "./transaction.ts";
+import { UnderWay } from "./under-way.ts";
 import { WaitingLine, type Waiting, type WaitingAllocation, type WaitingRelease } from "./waiting.ts";
 
 /** Counts since the start. */
@@ -45,12 +46,18 @@ export interface GroupCommitOptions {
  *              └───────────────────┘
  *                                  └─ unknown ─► never sent again: the names' keys are read, and tell
  *
- * One transaction is on its way at a time: a second would have to be planned on what is not known yet.
+ * A second transaction goes while one is on its way, once as much waits as that one has, so that neither the store nor this process waits for the other: with what has nothing in common
+ * with the first (`UnderWay`), for it is planned on a state that does not have that yet.
  */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #line = new WaitingLine();
+  readonly #underWay = new UnderWay();
   #isRunning = false;
+  /** Ends the pause of the loop. */
+  #wake: (() => void) | undefined;
+  /** What the last plan passed over: of no use until something arrives. */
+  #passed = 0;
   readonly #counters = { allocations: 0, releases: 0, retries: 0, groups: 0, members: 0 };
 
   constructor(options: GroupCommitOptions) {
@@ -76,6 +83,8 @@ export class GroupCommit {
     if (!this.#isRunning) {
       this.#isRunning = true;
       void this.#run();
+    } else if (this.#wake !== undefined && this.#mayGo()) {
+      this.#wake();
     }
   }
 
@@ -89,7 +98,11 @@ export class GroupCommit {
         do {
           await this.#options.committer.ready();
         } while (!this.#options.cache.isReady);
-        await this.#turn();
+        if (this.#mayGo()) {
+          await this.#turn();
+        } else {
+          await this.#pause();
+        }
       } catch (error) {
         for (const { reject } of this.#line.drain()) {
           reject(error);
@@ -97,6 +110,25 @@ export class GroupCommit {
       }
     }
     this.#isRunning = false;
+  }
+
+  /** Whether another transaction is worth its cost: at once when none is on its way. */
+  #mayGo(): boolean {
+    const underWay = this.#underWay;
+    return (
+      underWay.isEmpty ||
+      (!underWay.isFull &&
+        this.#line.peek()?.kind !== "decision" &&
+        this.#line.length - this.#passed >= underWay.members)
+    );
+  }
+
+  /** Until something arrives, or enough waits. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+    this.#wake = undefined;
   }
 
   async #turn(): Promise<void> {
@@ -113,16 +145,34 @@ export class GroupCommit {
       revision: cache.revision,
       id: nextId(),
     };
-    const group = planGroup(context, this.#line, limits, random);
+    const group = planGroup(context, this.#line, { limits, random, underWay: this.#underWay });
+    // Nothing but what waits for others: nothing can go before something arrives.
+    this.#passed = group.passed > 0 && group.transaction === undefined ? Infinity : group.passed;
     if (group.doubted.length > 0) {
       void this.#makeSure(group.doubted);
     }
-    if (group.transaction !== undefined) {
-      await this.#send(context, group, group.transaction);
+    const { alone, transaction } = group;
+    const sent = transaction === undefined ? undefined : this.#send(context, group, transaction);
+    if (alone !== undefined) {
+      await sent;
+      while (!this.#underWay.isEmpty) {
+        await this.#pause();
+      }
+      await release(alone);
     }
-    if (group.alone !== undefined) {
-      await release(group.alone);
-    }
+  }
+
+  async #send(context: TransactionContext, group: Group, transaction: Transaction): Promise<void> {
+    const { cache } = this.#options;
+    this.#underWay.add(transaction, group.changes);
+    const forget = group.written === undefined ? undefined : cache.expect(group.written);
+    await this.#commit(context, group, transaction);
+    forget?.();
+    this.#underWay.remove(transaction);
+    this.#passed = 0;
+    // Something may have come back, or wait for this.
+    this.#start();
+    this.#wake?.();
   }
 
   /** Plans again what was refused, once the cache has all that the store had. Never rejects. */
@@ -141,7 +191,7 @@ export class GroupCommit {
   }
 
   /** Never rejects. */
-  async #send(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<void> {
+  async #commit(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<void> {
     const { committer, log } = this.#options;
     this.#counters.groups += 1;
     this.#counters.members += members.length;
