@@ -90,9 +90,9 @@ export class GroupCommit {
 
   /** Never rejects: what fails, fails for those who wait. */
   async #run(): Promise<void> {
-    // What is asked for in one go shares the first transaction.
-    await Promise.resolve();
     while (this.#line.length > 0) {
+      // All requests that have arrived share a transaction, those too that no code has seen yet.
+      await nextTurn();
       try {
         // A change that came while the loop woke up may have made it wait again.
         do {
@@ -346,7 +346,7 @@ export class GroupCommit {
   }
 }
 
-/** Resolves after what was given to connections in this turn of the event loop has been sent. */
+/** Resolves after what had arrived was taken in, and what was given to connections has been sent. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
