@@ -56,6 +56,8 @@ export class GroupCommit {
   #isRunning = false;
   /** Ends the pause of the loop. */
   #wake: (() => void) | undefined;
+  /** The last transaction on its way has just arrived, and something waits. */
+  #isStoreIdle = false;
   /** What the last plan passed over: of no use until something arrives. */
   #passed = 0;
   readonly #counters = { allocations: 0, releases: 0, retries: 0, groups: 0, members: 0 };
@@ -91,8 +93,11 @@ export class GroupCommit {
   /** Never rejects: what fails, fails for those who wait. */
   async #run(): Promise<void> {
     while (this.#line.length > 0) {
-      // All requests that have arrived share a transaction, those too that no code has seen yet.
-      await nextTurn();
+      // All requests that have arrived share a transaction, those too that no code has seen yet. But the store shall not wait for them.
+      if (!this.#isStoreIdle) {
+        await nextTurn();
+      }
+      this.#isStoreIdle = false;
       try {
         // A change that came while the loop woke up may have made it wait again.
         do {
@@ -166,13 +171,17 @@ export class GroupCommit {
     const { cache } = this.#options;
     this.#underWay.add(transaction, group.changes);
     const forget = group.written === undefined ? undefined : cache.expect(group.written);
-    await this.#commit(context, group, transaction);
+    const isDone = await this.#commit(context, group, transaction);
     forget?.();
     this.#underWay.remove(transaction);
     this.#passed = 0;
+    this.#isStoreIdle = this.#underWay.isEmpty && this.#line.length > 0;
     // Something may have come back, or wait for this.
     this.#start();
     this.#wake?.();
+    if (isDone) {
+      await this.#succeed(group.members);
+    }
   }
 
   /** Plans again what was refused, once the cache has all that the store had. Never rejects. */
@@ -190,22 +199,21 @@ export class GroupCommit {
     this.#start();
   }
 
-  /** Never rejects. */
-  async #commit(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<void> {
+  /** Whether it is done; all others of the group are answered, or wait again. Never rejects. */
+  async #commit(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<boolean> {
     const { committer, log } = this.#options;
     this.#counters.groups += 1;
     this.#counters.members += members.length;
     try {
       const result = await committer.commit(transaction);
       if (result.ok) {
-        void this.#succeed(members);
-      } else {
-        log.warn(
-          { members: members.length, failed: result.failed.length },
-          "another replica changed addresses or hosts first; planned again",
-        );
-        this.#planAgain(members, transaction, result.failed);
+        return true;
       }
+      log.warn(
+        { members: members.length, failed: result.failed.length },
+        "another replica changed addresses or hosts first; planned again",
+      );
+      this.#planAgain(members, transaction, result.failed);
     } catch (failure) {
       if (isUnknown(failure)) {
         log.warn({ err: failure }, "the store did not answer; the names are read to see what became of them");
@@ -214,19 +222,17 @@ export class GroupCommit {
         members.forEach(({ waiting }) => waiting.reject(failure));
       }
     }
+    return false;
   }
 
-  /**
-   * The cache has it, unless it is being read anew: then the answers wait for that. While others wait, the next transaction goes first, so that the store works while the
-   * answers are written. Never rejects.
-   */
+  /** The cache has it, unless it is being read anew: then the answers wait for that. When the store has nothing to do, what waits goes to it before answers are written. Never rejects. */
   async #succeed(members: readonly Member[]): Promise<void> {
     const { committer, log } = this.#options;
-    const othersWait = this.#line.length > 0;
+    const othersGo = this.#isStoreIdle;
     await committer.ready().catch((error: unknown) => {
       log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
     });
-    if (othersWait) {
+    if (othersGo) {
       await nextTurn();
     }
     for (const member of members) {
