@@ -1,4 +1,4 @@
-import type { ICompare, IKeyValue, IRangeRequest, IRequestOp, ITxnRequest, ITxnResponse } from "etcd3";
+import type { IKeyValue } from "etcd3";
 
 import { NetworkError } from "../../core/errors.ts";
 import type {
@@ -9,6 +9,19 @@ import type {
   StoreOperation,
   Transaction,
 } from "../../ports/store.ts";
+import {
+  RESULT,
+  SORT_BY_MOD,
+  SORT_DESCEND,
+  TARGET_MOD,
+  toNumber,
+  type CompareMessage,
+  type KeyValueMessage,
+  type OperationMessage,
+  type RangeMessage,
+  type TxnAnswer,
+  type TxnMessage,
+} from "./messages.ts";
 
 /**
  * Operations: etcd's `--max-txn-ops`. Bytes: below its `--max-request-bytes` of 1,572,864, which holds for the encoded request; what is left pays
@@ -56,7 +69,7 @@ export function isLeaseId(lease: string): boolean {
 }
 
 /** The transaction for etcd. Its failure branch reads the compared keys, so that the loser learns what it met. */
-export function encodeTransaction({ compare, operations }: Transaction): ITxnRequest {
+export function encodeTransaction({ compare, operations }: Transaction): TxnMessage {
   // A key is compared, read and often written: encoded once.
   const known = new Map<string, Buffer>();
   const encode = (key: string): Buffer => {
@@ -75,14 +88,14 @@ export function encodeTransaction({ compare, operations }: Transaction): ITxnReq
 }
 
 /** What etcd answered. `compare` is that of the request. */
-export function decodeResult(compare: readonly Compare[], answer: ITxnResponse): CommitResult {
-  const revision = Number(answer.header.revision);
+export function decodeResult(compare: readonly Compare[], answer: TxnAnswer): CommitResult {
+  const revision = toNumber(answer.header?.revision ?? 0);
   if (answer.succeeded) {
     return { ok: true, revision };
   }
   const failed: Compare[] = [];
   for (const [index, item] of compare.entries()) {
-    const found = Number(answer.responses[index]?.response_range?.kvs[0]?.mod_revision ?? 0);
+    const found = toNumber(answer.responses[index]?.response_range?.kvs[0]?.mod_revision ?? 0);
     if ("key" in item) {
       if (found !== item.modRevision) {
         failed.push({ key: item.key, modRevision: found });
@@ -104,20 +117,46 @@ export function decodeEntry(kv: IKeyValue): StoreEntry {
   };
 }
 
-/** A key that does not exist has the mod revision 0 for etcd too; a range in which there is none compares as one such key. */
-function encodeCompare(item: Compare, encode: (key: string) => Buffer): ICompare {
-  return "key" in item
-    ? { key: encode(item.key), target: "Mod", result: "Equal", mod_revision: item.modRevision }
-    : { ...prefixRange(item.prefix), target: "Mod", result: "Less", mod_revision: item.maxRevision + 1 };
+/** The same as it comes from the watch. */
+export function decodeKeyValue({
+  key,
+  value,
+  create_revision: created,
+  mod_revision: modified,
+}: KeyValueMessage): StoreEntry {
+  return {
+    key: key.toString(),
+    value: value.toString(),
+    createRevision: toNumber(created),
+    modRevision: toNumber(modified),
+  };
 }
 
-function readCompared(item: Compare, encode: (key: string) => Buffer): IRangeRequest {
+/** A key that does not exist has the mod revision 0 for etcd too; a range in which there is none compares as one such key. */
+function encodeCompare(item: Compare, encode: (key: string) => Buffer): CompareMessage {
+  return "key" in item
+    ? { key: encode(item.key), target: TARGET_MOD, result: RESULT.equal, mod_revision: item.modRevision }
+    : {
+        ...prefixRange(item.prefix),
+        target: TARGET_MOD,
+        result: RESULT.less,
+        mod_revision: item.maxRevision + 1,
+      };
+}
+
+function readCompared(item: Compare, encode: (key: string) => Buffer): RangeMessage {
   return "key" in item
     ? { key: encode(item.key), keys_only: true }
-    : { ...prefixRange(item.prefix), keys_only: true, limit: 1, sort_order: "Descend", sort_target: "Mod" };
+    : {
+        ...prefixRange(item.prefix),
+        keys_only: true,
+        limit: 1,
+        sort_order: SORT_DESCEND,
+        sort_target: SORT_BY_MOD,
+      };
 }
 
-function encodeOperation(operation: StoreOperation, encode: (key: string) => Buffer): IRequestOp {
+function encodeOperation(operation: StoreOperation, encode: (key: string) => Buffer): OperationMessage {
   const key = encode(operation.key);
   if (operation.kind === "delete") {
     return { request_delete_range: { key } };
