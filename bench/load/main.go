@@ -129,7 +129,8 @@ func raw(o options) error {
 }
 
 func rest(o options) error {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConns: o.inFlight, MaxIdleConnsPerHost: o.inFlight, MaxConnsPerHost: o.inFlight}}
+	// Each worker may have a connection to each replica, and all are kept: a bound over all hosts would close and open them all the time.
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.inFlight, MaxConnsPerHost: o.inFlight}}
 	return measure(o, func(ctx context.Context, worker, index int) error {
 		number := worker + index*o.inFlight
 		body := fmt.Appendf(nil, `{"name":"%s-%d-%d","host":"host-%d","tenant":"t","segment":"s"}`, o.prefix, worker, index, number%o.hosts)

@@ -52,7 +52,7 @@ export function limitInFlight(maxInFlight: number): onRequestHookHandler {
       return;
     }
     inFlight += 1;
-    reply.raw.once("close", () => {
+    reply.raw.on("close", () => {
       inFlight -= 1;
     });
     done();

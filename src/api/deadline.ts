@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest, RouteHandlerMethod } from "fastify";
+import type { FastifyRequest, RouteHandlerMethod } from "fastify";
 
 import { NetworkError } from "../core/errors.ts";
 import { pathOf } from "./answers.ts";
@@ -22,39 +22,43 @@ export function withDeadline(
   timeoutMs: number,
   closing?: AbortSignal,
 ): RouteHandlerMethod {
-  return async function limited(request, reply) {
-    const controller = new AbortController();
-    const { promise: stopped, reject } = Promise.withResolvers<FastifyReply>();
-    let isDone = false;
-    const fail = (reason: NetworkError): void => {
-      if (!isDone) {
+  return function limited(request, reply) {
+    return new Promise((resolve, reject) => {
+      const controller = new AbortController();
+      let timer: NodeJS.Timeout | undefined;
+      const fail = (reason: unknown): void => {
+        clearTimeout(timer);
         reject(reason);
+      };
+      const stop = (reason: NetworkError): void => {
+        controller.abort(reason);
+        fail(reason);
+      };
+      request.deadline = controller.signal;
+      if (closing !== undefined) {
+        const either = AbortSignal.any([controller.signal, closing]);
+        either.addEventListener("abort", () => fail(either.reason), { once: true });
+        request.deadline = either;
       }
-    };
-    const stop = (reason: NetworkError): void => {
-      controller.abort(reason);
-      fail(reason);
-    };
-    request.deadline = controller.signal;
-    if (closing !== undefined) {
-      const either = AbortSignal.any([controller.signal, closing]);
-      either.addEventListener("abort", () => fail(either.reason as NetworkError), { once: true });
-      request.deadline = either;
-    }
-    reply.raw.once("close", () => {
-      if (!reply.raw.writableFinished) {
-        stop(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away"));
+      reply.raw.on("close", () => {
+        if (!reply.raw.writableFinished) {
+          stop(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away"));
+        }
+      });
+      if (Number.isFinite(timeoutMs)) {
+        timer = setTimeout(() => stop(timedOut(request, timeoutMs)), timeoutMs);
+      }
+      const succeed = (value: unknown): void => {
+        clearTimeout(timer);
+        resolve(value);
+      };
+      try {
+        // oxlint-disable-next-line promise/prefer-await-to-then -- one promise for each request, not five
+        Promise.resolve(handler.call(this, request, reply)).then(succeed, fail);
+      } catch (error) {
+        fail(error);
       }
     });
-    const timer = Number.isFinite(timeoutMs)
-      ? setTimeout(() => stop(timedOut(request, timeoutMs)), timeoutMs)
-      : undefined;
-    try {
-      return await Promise.race([handler.call(this, request, reply), stopped]);
-    } finally {
-      isDone = true;
-      clearTimeout(timer);
-    }
   };
 }
 

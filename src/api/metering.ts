@@ -24,7 +24,7 @@ export function meterRequests(app: FastifyInstance, metrics: RequestMetrics | un
   }
   app.addHook("onRequest", (_request, reply, done) => {
     metrics.requestBegun();
-    reply.raw.once("close", () => metrics.requestClosed());
+    reply.raw.on("close", () => metrics.requestClosed());
     done();
   });
   app.addHook("onResponse", (request, reply, done) => {

@@ -143,7 +143,7 @@ export class Connections {
   #owe(socket: Socket, response: ServerResponse): void {
     const owed = this.#open.get(socket);
     owed?.add(response);
-    response.once("close", () => owed?.delete(response));
+    response.on("close", () => owed?.delete(response));
   }
 }
 

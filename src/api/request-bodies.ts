@@ -1,9 +1,14 @@
+import { isUtf8 } from "node:buffer";
+
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from "fastify";
 
 import { NetworkError } from "../core/errors.ts";
 import { answerType, bodyFormat, readForm, supportedTypes } from "./media-types.ts";
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const BYTE_ORDER_MARK = 0xfeff;
+
+/** Parts of keys that would change a prototype, and escapes that could spell one. */
+const SUSPICIOUS = ["__proto__", "constructor", "\\u"];
 
 /**
  * Makes the server read what the original's clients send: JSON under three names, with or without a charset, or with no type at all, and
@@ -20,8 +25,10 @@ export function readBodies(app: FastifyInstance): void {
         done(null, undefined);
       } else if (bodyFormat(request.headers["content-type"]) === "form") {
         done(null, readForm(text));
-      } else {
+      } else if (SUSPICIOUS.some((part) => text.includes(part))) {
         void parseJson(request, text, (error, value) => done(error && unreadable(text, error), value));
+      } else {
+        done(null, parsePlain(text));
       }
     } catch (error) {
       done(error as Error, undefined);
@@ -46,14 +53,26 @@ export const requireAcceptable: onRequestHookHandler = (request, _reply, done) =
   done();
 };
 
+/** Throws `REQUEST_MALFORMED`. */
+function parsePlain(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw malformed((error as SyntaxError).message, error);
+  }
+}
+
 /** Why the framework's parser, which tells no reason, refused a text: it is no JSON, or it has a key that would change a prototype. */
 function unreadable(text: string, cause: Error): NetworkError {
-  let reason = 'it has a key "__proto__", or "prototype" in a "constructor", which are not taken';
   try {
     JSON.parse(text);
   } catch (error) {
-    reason = (error as SyntaxError).message;
+    return malformed((error as SyntaxError).message, cause);
   }
+  return malformed('it has a key "__proto__", or "prototype" in a "constructor", which are not taken', cause);
+}
+
+function malformed(reason: string, cause: unknown): NetworkError {
   return new NetworkError(
     "invalid",
     "REQUEST_MALFORMED",
@@ -83,15 +102,13 @@ function readText(request: FastifyRequest, body: Buffer): string {
       `the request's body is encoded as ${encoding}: send it as it is`,
     );
   }
-  try {
-    return utf8.decode(body);
-  } catch (error) {
+  if (!isUtf8(body)) {
     throw new NetworkError(
       "invalid",
       "REQUEST_MALFORMED",
       "the request's body is not UTF-8: encode it as UTF-8",
-      {},
-      error,
     );
   }
+  const text = body.toString();
+  return text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text;
 }

@@ -7,6 +7,7 @@ import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
 import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
+import { growthOf, HeapRoom, v8Heap } from "../adapters/system/heap-room.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
 import { endStreams, listen } from "../api/listen.ts";
 import { createServer } from "../api/server.ts";
@@ -98,6 +99,16 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       routes: plane.routes,
       store: plane.follower,
     });
+    const leanPercent = growthOf(process.execArgv);
+    if (leanPercent !== undefined) {
+      const changes = (): number => {
+        const { allocations, releases } = plane.addressing.counters();
+        return allocations + releases;
+      };
+      const room = new HeapRoom({ clock, heap: v8Heap, leanPercent, changes });
+      room.start();
+      closers.push(() => room.stop());
+    }
     const server = createServer({
       addressing: plane.addressing,
       policies: plane.policies,

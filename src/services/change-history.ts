@@ -3,8 +3,8 @@ export interface Change {
   readonly key: string;
   /** "" when it was of none or did not exist; `undefined` when nobody kept that. */
   readonly before: string | undefined;
-  /** "" when it is of none or is gone. */
-  readonly after: string;
+  /** "" when it is of none or is gone; `undefined` when nobody kept that. */
+  readonly after: string | undefined;
 }
 
 /** What one revision changed. */

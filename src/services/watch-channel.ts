@@ -156,9 +156,13 @@ export class WatchChannel {
       this.end();
       return;
     }
+    const hosts = this.#hosts;
     const changes = keys.map((key): Change => {
+      if (hosts === undefined) {
+        return { key, before: undefined, after: undefined };
+      }
       const after = this.#source.get(key)?.host ?? "";
-      return { key, before: this.#hosts?.move(key, after), after };
+      return { key, before: hosts.move(key, after), after };
     });
     if (changes.length === 0) {
       return;

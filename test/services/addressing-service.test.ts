@@ -19,6 +19,11 @@ const pod = (name: string, host = "h1") => ({ name, host, tenant: "t", segment: 
 const unavailable = (): NetworkError =>
   new NetworkError("transient", "STORE_UNAVAILABLE", "the store is away");
 
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+
 describe("AddressingService", () => {
   it("starts empty", async () => {
     const service = await openService(createStore());
@@ -291,20 +296,26 @@ describe("AddressingService", () => {
     const seen: string[] = [];
     const ask = (name: string): Promise<unknown> =>
       service.allocate(pod(name), signal).then(() => seen.push(name));
+    const held = Promise.withResolvers<void>();
+    store.failNext(async (run) => {
+      await held.promise;
+      return run();
+    });
+    store.failNext((run) => {
+      seen.push("sent");
+      return run();
+    });
 
     const first = ask("p1");
     while (store.transactions.length === before) {
-      await Promise.resolve();
+      await turn();
     }
     const others = ["p2", "p3"].map(ask);
-    while (store.transactions.length === before + 1) {
-      await Promise.resolve();
-    }
-    // What the second transaction has to do before it leaves this process.
-    process.nextTick(() => seen.push("sent"));
+    held.resolve();
     await Promise.all([first, ...others]);
 
-    expect(seen.slice(seen.indexOf("sent"))).toEqual(["sent", "p1"]);
+    expect(seen.toSorted()).toEqual(["p1", "p2", "p3", "sent"]);
+    expect(seen[0]).toBe("sent");
   });
 
   it("does nothing for a caller who left while waiting", async () => {

@@ -1,9 +1,10 @@
-import { Etcd3, type IOptions } from "etcd3";
+import type { IOptions } from "etcd3";
 
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock, Timer } from "../../ports/clock.ts";
 import { storeClosed } from "../memory/transactions.ts";
 import { classifyError, unavailable } from "./classify-error.ts";
+import { EtcdClient } from "./client.ts";
 import type { Credentials } from "./credentials.ts";
 
 /** Whether a call may be sent a second time: always, or only when it surely was not sent the first time. */
@@ -36,7 +37,7 @@ const noRepeats: FaultPolicy = {
 
 /** The clients of one set of credentials, one for each endpoint. Retired, it is closed when the last call that began on it has ended, or its time is over. */
 class Generation {
-  readonly clients: readonly Etcd3[];
+  readonly clients: readonly EtcdClient[];
   readonly #options: ConnectionOptions;
   readonly #retired = new AbortController();
   #underWay = 0;
@@ -85,7 +86,7 @@ class Generation {
 
 /** A place to make a call: a client, its endpoint, and a signal that tells to move on. */
 export interface EtcdPlace {
-  readonly client: Etcd3;
+  readonly client: EtcdClient;
   readonly endpoint: string;
   readonly retired: AbortSignal;
 }
@@ -135,7 +136,7 @@ export class EtcdConnections {
     doing: string,
     repeat: Repeat,
     signal: AbortSignal,
-    work: (client: Etcd3) => Promise<T>,
+    work: (client: EtcdClient) => Promise<T>,
   ): Promise<T> {
     const attempts = Math.max(2, this.#options.endpoints.length);
     for (let attempt = 1; ; attempt += 1) {
@@ -224,27 +225,33 @@ function isTransient(error: unknown): boolean {
   return error instanceof NetworkError && error.kind === "transient";
 }
 
-function createClient(endpoint: string, options: ConnectionOptions, credentials: Credentials): Etcd3 {
+function createClient(endpoint: string, options: ConnectionOptions, credentials: Credentials): EtcdClient {
   const { tls, login } = credentials;
   const deadline = (): { readonly deadline: number } => ({ deadline: Date.now() + LAST_DEADLINE_MS });
-  return new Etcd3({
-    hosts: endpoint,
-    ...(tls === undefined ? {} : { credentials: grpcCredentials(tls) }),
-    ...(login === undefined
-      ? {}
-      : { auth: { username: login.user, password: login.password, callOptions: deadline } }),
-    defaultCallOptions: ({ isStream }) => (isStream ? {} : deadline()),
-    faultHandling: { global: noRepeats, host: () => noRepeats },
-    grpcOptions: {
-      "grpc.keepalive_time_ms": options.keepaliveMs,
-      "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
-      "grpc.initial_reconnect_backoff_ms": 100,
-      "grpc.max_reconnect_backoff_ms": 2_000,
-      "grpc.max_receive_message_length": -1,
-      // etcd is asked directly, whatever http_proxy says.
-      "grpc.enable_http_proxy": 0,
+  return new EtcdClient(
+    {
+      hosts: endpoint,
+      ...(tls === undefined ? {} : { credentials: grpcCredentials(tls) }),
+      ...(login === undefined
+        ? {}
+        : { auth: { username: login.user, password: login.password, callOptions: deadline } }),
+      defaultCallOptions: ({ isStream }) => (isStream ? {} : deadline()),
+      faultHandling: { global: noRepeats, host: () => noRepeats },
+      grpcOptions: {
+        "grpc.keepalive_time_ms": options.keepaliveMs,
+        "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.max_reconnect_backoff_ms": 2_000,
+        "grpc.max_receive_message_length": -1,
+        // Each call is sent once; so much less work for each, too.
+        "grpc.enable_retries": 0,
+        "grpc.enable_channelz": 0,
+        // etcd is asked directly, whatever http_proxy says.
+        "grpc.enable_http_proxy": 0,
+      },
     },
-  });
+    deadline,
+  );
 }
 
 function grpcCredentials(tls: NonNullable<Credentials["tls"]>): NonNullable<IOptions["credentials"]> {

@@ -99,8 +99,8 @@ export class EtcdStore implements Store {
       .find((lease) => lease !== undefined && !isLeaseId(lease));
     // What is no id of etcd's cannot be sent; the compares are judged first all the same.
     const sent = unknownLease === undefined ? transaction : { compare, operations: [] };
-    const answer = await this.#connections.call("write", "if-not-sent", signal, ({ kv }) =>
-      kv.txn(encodeTransaction(sent)),
+    const answer = await this.#connections.call("write", "if-not-sent", signal, (client) =>
+      client.txn(encodeTransaction(sent)),
     );
     const result = decodeResult(compare, answer);
     if (result.ok && unknownLease !== undefined) {

@@ -1,4 +1,4 @@
-import type { ICompare, IKeyValue, IRangeRequest, IRequestOp, ITxnRequest, ITxnResponse } from "etcd3";
+import type { IKeyValue } from "etcd3";
 
 import { NetworkError } from "../../core/errors.ts";
 import type {
@@ -9,6 +9,19 @@ import type {
   StoreOperation,
   Transaction,
 } from "../../ports/store.ts";
+import {
+  RESULT,
+  SORT_BY_MOD,
+  SORT_DESCEND,
+  TARGET_MOD,
+  toNumber,
+  type CompareMessage,
+  type KeyValueMessage,
+  type OperationMessage,
+  type RangeMessage,
+  type TxnAnswer,
+  type TxnMessage,
+} from "./messages.ts";
 
 /**
  * Operations: etcd's `--max-txn-ops`. Bytes: below its `--max-request-bytes` of 1,572,864, which holds for the encoded request; what is left pays
@@ -31,11 +44,13 @@ export function prefixRange(prefix: string): { readonly key: Buffer; readonly ra
 
 /** Throws `TRANSACTION_TOO_LARGE` above `LIMITS`. */
 export function checkSize({ compare, operations }: Transaction): void {
-  const bytes =
-    operations.reduce(
-      (sum, { key, ...rest }) => sum + size(key) + size("value" in rest ? rest.value : ""),
-      0,
-    ) + compare.reduce((sum, item) => sum + size("key" in item ? item.key : item.prefix), 0);
+  let bytes = 0;
+  for (const operation of operations) {
+    bytes += size(operation.key) + (operation.kind === "put" ? size(operation.value) : 0);
+  }
+  for (const item of compare) {
+    bytes += size("key" in item ? item.key : item.prefix);
+  }
   const count = Math.max(operations.length, compare.length);
   if (count > LIMITS.operations || bytes > LIMITS.bytes) {
     throw new NetworkError(
@@ -54,23 +69,33 @@ export function isLeaseId(lease: string): boolean {
 }
 
 /** The transaction for etcd. Its failure branch reads the compared keys, so that the loser learns what it met. */
-export function encodeTransaction({ compare, operations }: Transaction): ITxnRequest {
+export function encodeTransaction({ compare, operations }: Transaction): TxnMessage {
+  // A key is compared, read and often written: encoded once.
+  const known = new Map<string, Buffer>();
+  const encode = (key: string): Buffer => {
+    let bytes = known.get(key);
+    if (bytes === undefined) {
+      bytes = Buffer.from(key);
+      known.set(key, bytes);
+    }
+    return bytes;
+  };
   return {
-    compare: compare.map(encodeCompare),
-    success: operations.map(encodeOperation),
-    failure: compare.map((item) => ({ request_range: readCompared(item) })),
+    compare: compare.map((item) => encodeCompare(item, encode)),
+    success: operations.map((operation) => encodeOperation(operation, encode)),
+    failure: compare.map((item) => ({ request_range: readCompared(item, encode) })),
   };
 }
 
 /** What etcd answered. `compare` is that of the request. */
-export function decodeResult(compare: readonly Compare[], answer: ITxnResponse): CommitResult {
-  const revision = Number(answer.header.revision);
+export function decodeResult(compare: readonly Compare[], answer: TxnAnswer): CommitResult {
+  const revision = toNumber(answer.header?.revision ?? 0);
   if (answer.succeeded) {
     return { ok: true, revision };
   }
   const failed: Compare[] = [];
   for (const [index, item] of compare.entries()) {
-    const found = Number(answer.responses[index]?.response_range?.kvs[0]?.mod_revision ?? 0);
+    const found = toNumber(answer.responses[index]?.response_range?.kvs[0]?.mod_revision ?? 0);
     if ("key" in item) {
       if (found !== item.modRevision) {
         failed.push({ key: item.key, modRevision: found });
@@ -92,21 +117,47 @@ export function decodeEntry(kv: IKeyValue): StoreEntry {
   };
 }
 
+/** The same as it comes from the watch. */
+export function decodeKeyValue({
+  key,
+  value,
+  create_revision: created,
+  mod_revision: modified,
+}: KeyValueMessage): StoreEntry {
+  return {
+    key: key.toString(),
+    value: value.toString(),
+    createRevision: toNumber(created),
+    modRevision: toNumber(modified),
+  };
+}
+
 /** A key that does not exist has the mod revision 0 for etcd too; a range in which there is none compares as one such key. */
-function encodeCompare(item: Compare): ICompare {
+function encodeCompare(item: Compare, encode: (key: string) => Buffer): CompareMessage {
   return "key" in item
-    ? { key: Buffer.from(item.key), target: "Mod", result: "Equal", mod_revision: item.modRevision }
-    : { ...prefixRange(item.prefix), target: "Mod", result: "Less", mod_revision: item.maxRevision + 1 };
+    ? { key: encode(item.key), target: TARGET_MOD, result: RESULT.equal, mod_revision: item.modRevision }
+    : {
+        ...prefixRange(item.prefix),
+        target: TARGET_MOD,
+        result: RESULT.less,
+        mod_revision: item.maxRevision + 1,
+      };
 }
 
-function readCompared(item: Compare): IRangeRequest {
+function readCompared(item: Compare, encode: (key: string) => Buffer): RangeMessage {
   return "key" in item
-    ? { key: Buffer.from(item.key), keys_only: true }
-    : { ...prefixRange(item.prefix), keys_only: true, limit: 1, sort_order: "Descend", sort_target: "Mod" };
+    ? { key: encode(item.key), keys_only: true }
+    : {
+        ...prefixRange(item.prefix),
+        keys_only: true,
+        limit: 1,
+        sort_order: SORT_DESCEND,
+        sort_target: SORT_BY_MOD,
+      };
 }
 
-function encodeOperation(operation: StoreOperation): IRequestOp {
-  const key = Buffer.from(operation.key);
+function encodeOperation(operation: StoreOperation, encode: (key: string) => Buffer): OperationMessage {
+  const key = encode(operation.key);
   if (operation.kind === "delete") {
     return { request_delete_range: { key } };
   }

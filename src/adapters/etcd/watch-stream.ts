@@ -1,10 +1,10 @@
-import { type Etcd3, EtcdError, type IWatchResponse, type WatchClient } from "etcd3";
+import { EtcdError } from "etcd3";
 
+import type { CallOptions, EtcdClient, WatchDuplex } from "./client.ts";
+import type { WatchAnswer } from "./messages.ts";
 import { prefixRange } from "./transactions.ts";
 
-type CallOptions = NonNullable<Parameters<WatchClient["watch"]>[0]>;
 type Interceptor = NonNullable<CallOptions["interceptors"]>[number];
-type Stream = Awaited<ReturnType<WatchClient["watch"]>>;
 
 /** Answers kept for a slow reader; beyond it the stream is ended, and the reader goes on from what it has read on another. */
 const MOST_WAITING = 10_000;
@@ -27,13 +27,13 @@ const requireLeader: CallOptions = {
 
 /** One stream of one watch. It repeats nothing and resumes nothing: it ends with an error, or when it is closed. */
 export class WatchStream {
-  readonly #stream: Stream;
-  readonly #answers: IWatchResponse[] = [];
+  readonly #stream: WatchDuplex;
+  readonly #answers: WatchAnswer[] = [];
   #failure: { readonly error: Error | undefined } | undefined;
   #overflowed = false;
   #wake: () => void = () => undefined;
 
-  private constructor(stream: Stream) {
+  private constructor(stream: WatchDuplex) {
     this.#stream = stream;
     stream
       .on("data", (answer) => this.#take(answer))
@@ -42,14 +42,14 @@ export class WatchStream {
   }
 
   /** Asks for all changes under `prefix` from `startRevision` on. Resolves before etcd has answered. */
-  static async open(client: Etcd3, prefix: string, startRevision: number): Promise<WatchStream> {
-    const stream = new WatchStream(await client.watchClient.watch(requireLeader));
+  static async open(client: EtcdClient, prefix: string, startRevision: number): Promise<WatchStream> {
+    const stream = new WatchStream(await client.openWatch(requireLeader));
     stream.#stream.write({ create_request: { ...prefixRange(prefix), start_revision: startRevision } });
     return stream;
   }
 
   /** The next answer; undefined when it was closed on our side. Rejects with what etcd3 or gRPC said. One call at a time. */
-  async next(): Promise<IWatchResponse | undefined> {
+  async next(): Promise<WatchAnswer | undefined> {
     while (this.#answers.length === 0 && this.#failure === undefined) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -64,12 +64,11 @@ export class WatchStream {
 
   close(): void {
     this.#fail(undefined);
-    // Ended before it is cancelled: etcd3 takes the error of a stream that can still be written to for one of the connection.
     this.#stream.end();
     this.#stream.cancel();
   }
 
-  #take(answer: IWatchResponse): void {
+  #take(answer: WatchAnswer): void {
     if (this.#overflowed) {
       return;
     }

@@ -1,4 +1,4 @@
-import type { IEvent, IRangeResponse, IWatchResponse } from "etcd3";
+import type { IRangeResponse } from "etcd3";
 
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -6,7 +6,8 @@ import type { Logger } from "../../ports/logger.ts";
 import type { StoreBatch, StoreEvent } from "../../ports/store.ts";
 import { classifyError, compacted, unavailable } from "./classify-error.ts";
 import type { EtcdConnections, EtcdPlace } from "./connections.ts";
-import { decodeEntry } from "./transactions.ts";
+import { EVENT_DELETE, toNumber, type EventMessage, type WatchAnswer } from "./messages.ts";
+import { decodeKeyValue } from "./transactions.ts";
 import { WatchStream } from "./watch-stream.ts";
 
 export interface EtcdWatchOptions {
@@ -23,7 +24,7 @@ const LONGEST_RETRY_MS = 2_000;
 
 type Outcome =
   | { readonly kind: "left" | "moved" }
-  | { readonly kind: "answer"; readonly answer: IWatchResponse };
+  | { readonly kind: "answer"; readonly answer: WatchAnswer };
 
 /**
  * One reader of `Store.watch`. It lives through lost connections, ended streams, members without a leader and new credentials: each time it opens
@@ -173,17 +174,17 @@ export class EtcdWatch {
   }
 
   #refuseCancelled(
-    { canceled, compact_revision: compactRevision, cancel_reason: reason }: IWatchResponse,
+    { canceled, compact_revision: compactRevision, cancel_reason: reason }: WatchAnswer,
     place: EtcdPlace,
   ): void {
     if (!canceled) {
       return;
     }
-    if (Number(compactRevision) > 0) {
+    if (toNumber(compactRevision) > 0) {
       throw compacted(
         place.endpoint,
         "watch",
-        `etcd was compacted to revision ${compactRevision}, and revision ${this.#delivered} is the last that was seen`,
+        `etcd was compacted to revision ${toNumber(compactRevision)}, and revision ${this.#delivered} is the last that was seen`,
       );
     }
     throw unavailable(
@@ -226,16 +227,15 @@ export class EtcdWatch {
  * etcd sends all events of a revision in one answer, in the order of the transaction's operations; one answer may hold many revisions. They are decoded for whoever looks at
  * them: a follower has its own changes already.
  */
-function batchesOf({ events }: IWatchResponse): readonly StoreBatch[] {
+function batchesOf({ events }: WatchAnswer): readonly StoreBatch[] {
   const batches: StoreBatch[] = [];
   for (let start = 0; start < events.length;) {
-    const text = events[start]?.kv.mod_revision;
+    const revision = revisionOf(events[start]);
     let end = start + 1;
-    while (end < events.length && events[end]?.kv.mod_revision === text) {
+    while (end < events.length && revisionOf(events[end]) === revision) {
       end += 1;
     }
     const own = events.slice(start, end);
-    const revision = Number(text);
     let decoded: readonly StoreEvent[] | undefined;
     batches.push({
       revision,
@@ -249,8 +249,12 @@ function batchesOf({ events }: IWatchResponse): readonly StoreBatch[] {
   return batches;
 }
 
-function decodeEvent({ type, kv }: IEvent, modRevision: number): StoreEvent {
-  return type === "Delete"
+function revisionOf(event: EventMessage | undefined): number {
+  return toNumber(event?.kv.mod_revision ?? 0);
+}
+
+function decodeEvent({ type, kv }: EventMessage, modRevision: number): StoreEvent {
+  return type === EVENT_DELETE
     ? { kind: "delete", key: kv.key.toString(), modRevision }
-    : { kind: "put", entry: decodeEntry(kv) };
+    : { kind: "put", entry: decodeKeyValue(kv) };
 }

@@ -13,6 +13,7 @@ import {
   writeHost,
   type StoredAddress,
 } from "../stored-records.ts";
+import type { WrittenRecords } from "./transaction.ts";
 
 /** What the events of one revision put or took away, by name; blocks by CIDR. */
 export interface Applied {
@@ -36,7 +37,7 @@ interface Sorted {
 }
 
 /**
- * Takes one revision's events, own or another replica's, into the state. All are read before the first is applied. The order within is that in which `commit` takes them:
+ * Takes one revision's events, own or another replica's, into the state. What is `expected` is not read again. All are read before the first is applied. The order within is that in which `commit` takes them:
  *
  *     addresses leave their names → blocks return → hosts go → hosts come or move → blackouts → blocks get owners → addresses get names
  *
@@ -47,9 +48,10 @@ export function applyEvents(
   keys: AddressingKeys,
   addressing: Addressing,
   events: readonly FollowedEvent[],
+  expected: Iterable<WrittenRecords> = [],
 ): Applied {
   const { state } = addressing;
-  const sorted = sortEvents(keys, addressing, events);
+  const sorted = sortEvents(keys, addressing, events, [...expected]);
   for (const name of sorted.namesGone) {
     dropName(addressing, name);
   }
@@ -109,7 +111,12 @@ function isCompared(keys: AddressingKeys, key: string): boolean {
   );
 }
 
-function sortEvents(keys: AddressingKeys, { state }: Addressing, events: readonly FollowedEvent[]): Sorted {
+function sortEvents(
+  keys: AddressingKeys,
+  { state }: Addressing,
+  events: readonly FollowedEvent[],
+  expected: readonly WrittenRecords[],
+): Sorted {
   const sorted: Sorted = {
     namesGone: [],
     addresses: [],
@@ -120,6 +127,8 @@ function sortEvents(keys: AddressingKeys, { state }: Addressing, events: readonl
     blackouts: [],
     topologyRevision: undefined,
   };
+  const addresses = expected.map((written) => written.addresses);
+  const blocks = expected.map((written) => written.blocks);
   for (const event of events) {
     const { key } = event;
     const value = event.kind === "put" ? event.value : undefined;
@@ -127,10 +136,10 @@ function sortEvents(keys: AddressingKeys, { state }: Addressing, events: readonl
       if (value === undefined) {
         sorted.namesGone.push(keys.nameOf(key));
       } else {
-        sorted.addresses.push(readAddress(key, value));
+        sorted.addresses.push(expectedRecord(addresses, value) ?? readAddress(key, value));
       }
     } else if (key.startsWith(keys.blocks) && value !== undefined) {
-      const read = readBlock(key, value);
+      const read = expectedRecord(blocks, value) ?? readBlock(key, value);
       const block = sized(state, key, read);
       sorted.blocks.push(block);
       sorted.cidrs.push(formatCidr(read.first, 32 - Math.log2(read.size)));
@@ -144,6 +153,17 @@ function sortEvents(keys: AddressingKeys, { state }: Addressing, events: readonl
     }
   }
   return sorted;
+}
+
+/** What this process wrote and what comes back to it: the same text says the same. */
+function expectedRecord<T>(expected: readonly ReadonlyMap<string, T>[], value: string): T | undefined {
+  for (const records of expected) {
+    const record = records.get(value);
+    if (record !== undefined) {
+      return record;
+    }
+  }
+  return undefined;
 }
 
 /** A host that gets or loses a block is written again as it is: then nothing changed. */

@@ -9,6 +9,7 @@ import type { FollowedBatch, FollowedEvent, StoreCache } from "../store-follower
 import { readChunk, readGeneration, type Generation } from "../stored-records.ts";
 import { applyEvents, noteRevisions, type Applied } from "./apply-events.ts";
 import { StagedParts } from "./staged-parts.ts";
+import type { WrittenRecords } from "./transaction.ts";
 
 /** What one revision changed, by name (blocks by CIDR): put or gone. `reset`: everything may differ. */
 export interface AddressingBatch {
@@ -56,6 +57,7 @@ export class AddressingCache implements StoreCache {
   #kept: FollowedBatch[] | undefined;
   #waiting: PromiseWithResolvers<void>[] = [];
   #progress = 0;
+  readonly #expected = new Set<WrittenRecords>();
 
   constructor(options: CacheOptions) {
     this.#options = options;
@@ -107,6 +109,14 @@ export class AddressingCache implements StoreCache {
         signal.removeEventListener("abort", abort);
       }
     }
+  }
+
+  /** What this process is about to write: not read again when it arrives. Returns what ends that. */
+  expect(written: WrittenRecords): () => void {
+    this.#expected.add(written);
+    return () => {
+      this.#expected.delete(written);
+    };
   }
 
   /** See `AddressingService.setSubnets`. */
@@ -184,7 +194,7 @@ export class AddressingCache implements StoreCache {
       } else if (needsReading(keys, events)) {
         this.#readAgain(undefined);
       } else {
-        this.#emit(applyEvents(keys, current, events));
+        this.#emit(applyEvents(keys, current, events, this.#expected));
       }
     } catch (error) {
       this.#readAgain(error);

@@ -8,6 +8,7 @@ import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, notTaken, outcomeUnknown, type Committer } from "./committer.ts";
 import { planGroup, type Group, type Member } from "./plan-group.ts";
 import type { TransactionContext } from "./transaction.ts";
+import { UnderWay } from "./under-way.ts";
 import { WaitingLine, type Waiting, type WaitingAllocation, type WaitingRelease } from "./waiting.ts";
 
 /** Counts since the start. */
@@ -45,12 +46,20 @@ export interface GroupCommitOptions {
  *              └───────────────────┘
  *                                  └─ unknown ─► never sent again: the names' keys are read, and tell
  *
- * One transaction is on its way at a time: a second would have to be planned on what is not known yet.
+ * A second transaction goes while one is on its way, once as much waits as that one has, so that neither the store nor this process waits for the other: with what has nothing in common
+ * with the first (`UnderWay`), for it is planned on a state that does not have that yet.
  */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   readonly #line = new WaitingLine();
+  readonly #underWay = new UnderWay();
   #isRunning = false;
+  /** Ends the pause of the loop. */
+  #wake: (() => void) | undefined;
+  /** The last transaction on its way has just arrived, and something waits. */
+  #isStoreIdle = false;
+  /** What the last plan passed over: of no use until something arrives. */
+  #passed = 0;
   readonly #counters = { allocations: 0, releases: 0, retries: 0, groups: 0, members: 0 };
 
   constructor(options: GroupCommitOptions) {
@@ -76,20 +85,29 @@ export class GroupCommit {
     if (!this.#isRunning) {
       this.#isRunning = true;
       void this.#run();
+    } else if (this.#wake !== undefined && this.#mayGo()) {
+      this.#wake();
     }
   }
 
   /** Never rejects: what fails, fails for those who wait. */
   async #run(): Promise<void> {
-    // What is asked for in one go shares the first transaction.
-    await Promise.resolve();
     while (this.#line.length > 0) {
+      // All requests that have arrived share a transaction, those too that no code has seen yet. But the store shall not wait for them.
+      if (!this.#isStoreIdle) {
+        await nextTurn();
+      }
+      this.#isStoreIdle = false;
       try {
         // A change that came while the loop woke up may have made it wait again.
         do {
           await this.#options.committer.ready();
         } while (!this.#options.cache.isReady);
-        await this.#turn();
+        if (this.#mayGo()) {
+          await this.#turn();
+        } else {
+          await this.#pause();
+        }
       } catch (error) {
         for (const { reject } of this.#line.drain()) {
           reject(error);
@@ -97,6 +115,25 @@ export class GroupCommit {
       }
     }
     this.#isRunning = false;
+  }
+
+  /** Whether another transaction is worth its cost: at once when none is on its way. */
+  #mayGo(): boolean {
+    const underWay = this.#underWay;
+    return (
+      underWay.isEmpty ||
+      (!underWay.isFull &&
+        this.#line.peek()?.kind !== "decision" &&
+        this.#line.length - this.#passed >= underWay.members)
+    );
+  }
+
+  /** Until something arrives, or enough waits. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+    this.#wake = undefined;
   }
 
   async #turn(): Promise<void> {
@@ -113,15 +150,37 @@ export class GroupCommit {
       revision: cache.revision,
       id: nextId(),
     };
-    const group = planGroup(context, this.#line, limits, random);
+    const group = planGroup(context, this.#line, { limits, random, underWay: this.#underWay });
+    // Nothing but what waits for others: nothing can go before something arrives.
+    this.#passed = group.passed > 0 && group.transaction === undefined ? Infinity : group.passed;
     if (group.doubted.length > 0) {
       void this.#makeSure(group.doubted);
     }
-    if (group.transaction !== undefined) {
-      await this.#send(context, group, group.transaction);
+    const { alone, transaction } = group;
+    const sent = transaction === undefined ? undefined : this.#send(context, group, transaction);
+    if (alone !== undefined) {
+      await sent;
+      while (!this.#underWay.isEmpty) {
+        await this.#pause();
+      }
+      await release(alone);
     }
-    if (group.alone !== undefined) {
-      await release(group.alone);
+  }
+
+  async #send(context: TransactionContext, group: Group, transaction: Transaction): Promise<void> {
+    const { cache } = this.#options;
+    this.#underWay.add(transaction, group.changes);
+    const forget = group.written === undefined ? undefined : cache.expect(group.written);
+    const isDone = await this.#commit(context, group, transaction);
+    forget?.();
+    this.#underWay.remove(transaction);
+    this.#passed = 0;
+    this.#isStoreIdle = this.#underWay.isEmpty && this.#line.length > 0;
+    // Something may have come back, or wait for this.
+    this.#start();
+    this.#wake?.();
+    if (isDone) {
+      await this.#succeed(group.members);
     }
   }
 
@@ -140,22 +199,21 @@ export class GroupCommit {
     this.#start();
   }
 
-  /** Never rejects. */
-  async #send(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<void> {
+  /** Whether it is done; all others of the group are answered, or wait again. Never rejects. */
+  async #commit(context: TransactionContext, { members }: Group, transaction: Transaction): Promise<boolean> {
     const { committer, log } = this.#options;
     this.#counters.groups += 1;
     this.#counters.members += members.length;
     try {
       const result = await committer.commit(transaction);
       if (result.ok) {
-        void this.#succeed(members);
-      } else {
-        log.warn(
-          { members: members.length, failed: result.failed.length },
-          "another replica changed addresses or hosts first; planned again",
-        );
-        this.#planAgain(members, transaction, result.failed);
+        return true;
       }
+      log.warn(
+        { members: members.length, failed: result.failed.length },
+        "another replica changed addresses or hosts first; planned again",
+      );
+      this.#planAgain(members, transaction, result.failed);
     } catch (failure) {
       if (isUnknown(failure)) {
         log.warn({ err: failure }, "the store did not answer; the names are read to see what became of them");
@@ -164,19 +222,17 @@ export class GroupCommit {
         members.forEach(({ waiting }) => waiting.reject(failure));
       }
     }
+    return false;
   }
 
-  /**
-   * The cache has it, unless it is being read anew: then the answers wait for that. While others wait, the next transaction goes first, so that the store works while the
-   * answers are written. Never rejects.
-   */
+  /** The cache has it, unless it is being read anew: then the answers wait for that. When the store has nothing to do, what waits goes to it before answers are written. Never rejects. */
   async #succeed(members: readonly Member[]): Promise<void> {
     const { committer, log } = this.#options;
-    const othersWait = this.#line.length > 0;
+    const othersGo = this.#isStoreIdle;
     await committer.ready().catch((error: unknown) => {
       log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
     });
-    if (othersWait) {
+    if (othersGo) {
       await nextTurn();
     }
     for (const member of members) {
@@ -296,7 +352,7 @@ export class GroupCommit {
   }
 }
 
-/** Resolves after what was given to connections in this turn of the event loop has been sent. */
+/** Resolves after what had arrived was taken in, and what was given to connections has been sent. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

@@ -5,8 +5,15 @@ import { planRelease } from "../../core/ipam/release.ts";
 import { applyTentatively } from "../../core/ipam/tentative.ts";
 import { formatIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import type { StoreLimits, Transaction } from "../../ports/store.ts";
-import { addAddressChange, createDraft, finish, type Draft, type TransactionContext } from "./transaction.ts";
-import type { WaitingAllocation, WaitingLine, WaitingRelease } from "./waiting.ts";
+import {
+  addAddressChange,
+  createDraft,
+  finish,
+  type TransactionContext,
+  type WrittenRecords,
+} from "./transaction.ts";
+import type { UnderWay } from "./under-way.ts";
+import type { Waiting, WaitingAllocation, WaitingLine, WaitingRelease } from "./waiting.ts";
 
 /** Compares, and operations, of one shared transaction (etcd's bound). */
 const MAX_GROUP = 128;
@@ -14,6 +21,8 @@ const MAX_GROUP = 128;
 const PER_MEMBER = 4;
 /** Characters of keys and values that a group may come to, at three bytes each at worst. */
 const MAX_CHARACTERS = 256 * 1024;
+/** Changes that are passed over because they wait for what is on its way. */
+const MAX_PASSED = 256;
 /** Among how many free blocks one chooses that lost a new block to another replica. */
 const SPREAD = 8;
 
@@ -44,11 +53,34 @@ export interface Group {
   readonly members: readonly Member[];
   /** Absent when there is nothing to write. */
   readonly transaction: Transaction | undefined;
+  /** What the transaction writes. */
+  readonly written: WrittenRecords | undefined;
+  /** What the members do, in their order. */
+  readonly changes: readonly AddressChange[];
+  /** How many went back to the head of the line: they touch the same names, hosts or blocks as a transaction on its way, or would be refused without it. */
+  readonly passed: number;
   /** What the cache says no to, which may not know yet what another replica did. */
   readonly doubted: readonly (WaitingAllocation | WaitingRelease)[];
   /** A release that moves its host: it needs a transaction of its own, after this one. */
   readonly alone: WaitingRelease | undefined;
 }
+
+export interface GroupOptions {
+  readonly limits: StoreLimits;
+  /** From 0 to below 1. */
+  readonly random: () => number;
+  readonly underWay: UnderWay;
+}
+
+const NOTHING: Group = {
+  members: [],
+  transaction: undefined,
+  written: undefined,
+  changes: [],
+  passed: 0,
+  doubted: [],
+  alone: undefined,
+};
 
 /**
  * Takes allocations and releases from the head of the line, in order, as many as fit one transaction. Each is planned on the state as those before it leave it (`applyTentatively`), so a group has
@@ -58,10 +90,11 @@ export interface Group {
 export function planGroup(
   context: TransactionContext,
   line: WaitingLine,
-  limits: StoreLimits,
-  random: () => number,
+  { limits, random, underWay }: GroupOptions,
 ): Group {
   const draft = createDraft(context);
+  const changes: AddressChange[] = [];
+  const passed: Waiting[] = [];
   const members: Member[] = [];
   const doubted: (WaitingAllocation | WaitingRelease)[] = [];
   const undo: (() => void)[] = [];
@@ -72,7 +105,12 @@ export function planGroup(
     for (;;) {
       const isFull = draft.compare.size > most || draft.values.size > most || draft.size > characters;
       const waiting = line.peek();
-      if (waiting === undefined || waiting.kind === "decision" || (isFull && members.length > 0)) {
+      if (
+        waiting === undefined ||
+        waiting.kind === "decision" ||
+        (isFull && members.length > 0) ||
+        passed.length >= MAX_PASSED
+      ) {
         break;
       }
       line.shift();
@@ -81,19 +119,28 @@ export function planGroup(
         continue;
       }
       try {
-        const member = planMember(context, draft, waiting, undo, random);
-        if (member === undefined) {
+        const change = decide(context, waiting, random);
+        if (change === undefined) {
           alone = waiting.kind === "release" ? waiting : undefined;
           break;
         }
-        members.push(member);
+        if (underWay.touches(change)) {
+          passed.push(waiting);
+          continue;
+        }
+        members.push(memberOf(waiting, change, addAddressChange(context, draft, change)));
+        undo.push(applyTentatively(context.addressing.state, change));
+        changes.push(change);
       } catch (error) {
         if (!isRefusal(error)) {
           // A bug, or a state in need of being read again: what is planned cannot be trusted.
           [waiting, ...members.map((member) => member.waiting)].forEach(({ reject }) => reject(error));
-          return { members: [], transaction: undefined, doubted: [], alone: undefined };
+          line.putBack(passed);
+          return NOTHING;
         }
-        if (waiting.isFresh !== true && isDoubtful(error)) {
+        if (!underWay.isEmpty && isDoubtful(error)) {
+          passed.push(waiting);
+        } else if (waiting.isFresh !== true && isDoubtful(error)) {
           doubted.push(waiting);
         } else if (undo.length === 0) {
           waiting.reject(error);
@@ -107,8 +154,9 @@ export function planGroup(
       takeBack();
     }
   }
+  line.putBack(passed);
   const transaction = undo.length === 0 ? undefined : finish(context, draft, Infinity);
-  return { members, transaction, doubted, alone };
+  return { members, transaction, written: draft.written, changes, passed: passed.length, doubted, alone };
 }
 
 /** True for a refusal that rests on what the cache has; what is wrong by itself stays wrong. */
@@ -116,35 +164,37 @@ export function isDoubtful(error: unknown): boolean {
   return error instanceof NetworkError && error.kind !== "invalid";
 }
 
-/** `undefined` for a release that takes more than its own steps. */
-function planMember(
-  context: TransactionContext,
-  draft: Draft,
+/** The step that the change comes to; `undefined` for a release that takes more than its own. */
+function decide(
+  { addressing: { state } }: TransactionContext,
   waiting: WaitingAllocation | WaitingRelease,
-  undo: (() => void)[],
   random: () => number,
-): Member | undefined {
-  const { state } = context.addressing;
-  if (waiting.kind === "allocate") {
-    const skip = waiting.spread ? Math.floor(random() * SPREAD) : 0;
-    const { address, changes } = planAllocation(state, waiting.request, skip);
-    const change = soleChange(changes);
-    if (change === undefined) {
-      throw new TypeError("an allocation is one step");
-    }
-    const newBlock = change.block?.holding === undefined;
-    const keys = addAddressChange(context, draft, change);
-    undo.push(applyTentatively(state, change));
-    return { kind: "allocate", waiting, keys, address: formatIpv4(address), newBlock };
+): AddressChange | undefined {
+  if (waiting.kind === "release") {
+    return soleChange(planRelease(state, waiting.nameOrIp, waiting.host).changes);
   }
-  const { allocation, changes } = planRelease(state, waiting.nameOrIp, waiting.host);
-  const change = soleChange(changes);
+  const skip = waiting.spread ? Math.floor(random() * SPREAD) : 0;
+  const change = soleChange(planAllocation(state, waiting.request, skip).changes);
   if (change === undefined) {
-    return undefined;
+    throw new TypeError("an allocation is one step");
   }
-  const keys = addAddressChange(context, draft, change);
-  undo.push(applyTentatively(state, change));
-  return { kind: "release", waiting, keys, name: allocation.name };
+  return change;
+}
+
+function memberOf(
+  waiting: WaitingAllocation | WaitingRelease,
+  { name, address, block }: AddressChange,
+  keys: readonly string[],
+): Member {
+  return waiting.kind === "allocate"
+    ? {
+        kind: "allocate",
+        waiting,
+        keys,
+        address: formatIpv4(address),
+        newBlock: block?.holding === undefined,
+      }
+    : { kind: "release", waiting, keys, name };
 }
 
 /** True for an answer that a plan gave; false for a step that does not fit the state, and for bugs. */

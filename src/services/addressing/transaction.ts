@@ -5,7 +5,14 @@ import { rangeOf } from "../../core/net/cidr.ts";
 import type { Compare, StoreLimits, StoreOperation, Transaction } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
 import type { Addressing } from "../load-addressing.ts";
-import { writeAddress, writeBlackouts, writeBlock, writeHost, writeRevision } from "../stored-records.ts";
+import {
+  writeAddress,
+  writeBlackouts,
+  writeBlock,
+  writeHost,
+  writeRevision,
+  type StoredAddress,
+} from "../stored-records.ts";
 
 /** What transactions are made from. */
 export interface TransactionContext {
@@ -20,12 +27,19 @@ export interface TransactionContext {
   readonly topology?: string | undefined;
 }
 
+/** What was written of addresses and blocks, by its text: what reading that again would give. */
+export interface WrittenRecords {
+  readonly addresses: Map<string, StoredAddress>;
+  readonly blocks: Map<string, BlockRecord & { readonly size: number }>;
+}
+
 /** What decisions come to: values to write (`undefined`: delete), and what they were made from, with the revision that was seen then. */
 export interface Draft {
   readonly values: Map<string, string | undefined>;
   readonly compare: Map<string, number>;
   /** Nothing under the prefix may have changed after that revision. */
   readonly unchanged: Map<string, number>;
+  readonly written: WrittenRecords;
   /** Characters of keys and values, more or less: at least a third of the bytes. */
   size: number;
 }
@@ -45,7 +59,13 @@ export interface Draft {
  * loses the compare. Hosts never contend with each other. Addresses name no network, so that a topology update leaves them as they are.
  */
 export function createDraft(context: TransactionContext): Draft {
-  const draft: Draft = { values: new Map(), compare: new Map(), unchanged: new Map(), size: 0 };
+  const draft: Draft = {
+    values: new Map(),
+    compare: new Map(),
+    unchanged: new Map(),
+    written: { addresses: new Map(), blocks: new Map() },
+    size: 0,
+  };
   compare(context, draft, context.keys.topology);
   compare(context, draft, context.keys.generation);
   return draft;
@@ -114,7 +134,10 @@ export function addAddressChange(
       draft.compare.set(addressKey, 0);
       used.push(addressKey);
     }
-    set(draft, addressKey, writeAddress({ name, address, host, tenant, segment, transaction: context.id }));
+    const record = { name, address, host, tenant, segment, transaction: context.id };
+    const value = writeAddress(record);
+    draft.written.addresses.set(value, record);
+    set(draft, addressKey, value);
     const blackouts = keys.blackoutsOf(network);
     compare(context, draft, blackouts);
     used.push(blackouts);
@@ -125,7 +148,10 @@ export function addAddressChange(
       compare(context, draft, keys.host(host));
     }
   }
-  write(context, draft, blockKey, writeBlock(change, length));
+  const value = writeBlock(change, length);
+  const { first, owner, revision, sequence } = change;
+  draft.written.blocks.set(value, { network, first, size: 2 ** (32 - length), owner, revision, sequence });
+  write(context, draft, blockKey, value);
   return used;
 }
 
