@@ -4,7 +4,7 @@ import type { BlackoutRecord, BlockRecord, HostRecord } from "../core/ipam/recor
 import { networkAt, createState, type IpamState } from "../core/ipam/state.ts";
 import { formatIpv4 } from "../core/net/ipv4.ts";
 import { readTopology, type Problem, type Topology } from "../core/topology/read-topology.ts";
-import type { StoreEntry } from "../ports/store.ts";
+import type { StoreEntry, StoreOperation } from "../ports/store.ts";
 import type { AddressingKeys } from "./keys.ts";
 import {
   NO_GENERATION,
@@ -40,16 +40,36 @@ type Stored = Pick<StoreEntry, "key" | "value" | "modRevision">;
  * `STATE_UNREADABLE` for a record that cannot be read and `STATE_INCONSISTENT` for records that contradict each other (both invalid).
  */
 export function loadAddressing(keys: AddressingKeys, listed: readonly StoreEntry[]): Addressing {
+  const steps = loadInSteps(keys, listed);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) {
+      return step.value;
+    }
+  }
+}
+
+/** Records that are read between two steps. */
+const STEP = 4_000;
+
+/** The same in steps of some ten milliseconds, for a process that has other work meanwhile: leaders have a lease to keep while 250,000 addresses are read. */
+export function* loadInSteps(
+  keys: AddressingKeys,
+  listed: readonly StoreEntry[],
+): Generator<undefined, Addressing, void> {
   const marked = listed.find(({ key }) => key === keys.generation);
   const generation = marked === undefined ? NO_GENERATION : readGeneration(marked.key, marked.value);
-  const entries = generation.staged === undefined ? listed : overlaid(keys, listed, generation);
+  const entries = generation.staged === undefined ? listed : yield* overlaid(keys, listed, generation);
   const revisions = new Map<string, number>();
   const hosts: HostRecord[] = [];
   const blocks: (BlockRecord & { readonly key: string; readonly size: number })[] = [];
   const blackouts: BlackoutRecord[] = [];
   let stored: Stored | undefined;
   let topologyRevision = 0;
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
+    if (index % STEP === STEP - 1) {
+      yield;
+    }
     const { key, value, modRevision } = entry;
     if (key.startsWith(keys.addresses) || key.startsWith(keys.staged)) {
       continue;
@@ -77,7 +97,10 @@ export function loadAddressing(keys: AddressingKeys, listed: readonly StoreEntry
   const outline = createState(topology);
   const sizedBlocks = blocks.map(({ key, ...block }) => sized(outline, key, block));
   const state = buildState({ topology, revisionBase, hosts, blocks: sizedBlocks, addresses: [], blackouts });
-  for (const { key, value } of entries) {
+  for (const [index, { key, value }] of entries.entries()) {
+    if (index % STEP === STEP - 1) {
+      yield;
+    }
     if (key.startsWith(keys.addresses)) {
       holdAddress(state, readAddress(key, value));
     }
@@ -119,11 +142,11 @@ export function sized(
 }
 
 /** The entries with the operations of the valid staged change over them. */
-function overlaid(
+function* overlaid(
   keys: AddressingKeys,
   listed: readonly StoreEntry[],
   { staged = "", chunks }: Generation,
-): readonly Stored[] {
+): Generator<undefined, readonly Stored[], void> {
   const under = keys.stagedUnder(staged);
   const found = listed.filter(({ key }) => key.startsWith(under) && key !== keys.marker(staged));
   if (found.length !== chunks) {
@@ -134,9 +157,18 @@ function overlaid(
       { staged },
     );
   }
-  const operations = new Map(
-    found.flatMap(({ key, value }) => readChunk(key, value)).map((item) => [item.key, item]),
-  );
+  const operations = new Map<string, StoreOperation>();
+  let left = STEP;
+  for (const { key, value } of found) {
+    for (const item of readChunk(key, value)) {
+      operations.set(item.key, item);
+      left -= 1;
+    }
+    if (left <= 0) {
+      yield;
+      left = STEP;
+    }
+  }
   const kept = listed.filter(({ key }) => !operations.has(key));
   const known = new Map(
     listed.filter(({ key }) => operations.has(key)).map(({ key, modRevision }) => [key, modRevision]),

@@ -4,7 +4,7 @@ import type { Clock } from "../../ports/clock.ts";
 import type { Logger } from "../../ports/logger.ts";
 import type { Store, StoreEntry } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
-import { loadAddressing, type Addressing } from "../load-addressing.ts";
+import { loadAddressing, loadInSteps, type Addressing } from "../load-addressing.ts";
 import type { FollowedBatch, FollowedEvent, StoreCache } from "../store-follower.ts";
 import { readChunk, readGeneration, type Generation } from "../stored-records.ts";
 import { applyEvents, noteRevisions, type Applied } from "./apply-events.ts";
@@ -130,7 +130,7 @@ export class AddressingCache implements StoreCache {
   reset(entries: readonly StoreEntry[], revision: number): void {
     this.#kept = undefined;
     try {
-      this.#load(entries, revision);
+      this.#take(loadAddressing(this.#options.keys, entries), entries, revision);
     } catch (error) {
       this.#failure = error;
       if (this.#current !== undefined) {
@@ -162,8 +162,7 @@ export class AddressingCache implements StoreCache {
     return this.#current;
   }
 
-  #load(entries: readonly StoreEntry[], revision: number): void {
-    const loaded = loadAddressing(this.#options.keys, entries);
+  #take(loaded: Addressing, entries: readonly StoreEntry[], revision: number): void {
     loaded.state.subnets = this.#subnets;
     this.staged.reset(entries);
     this.#current = loaded;
@@ -251,8 +250,12 @@ export class AddressingCache implements StoreCache {
         if (this.#kept !== kept) {
           return;
         }
+        const loaded = await inTurns(loadInSteps(keys, entries));
+        if (this.#kept !== kept) {
+          return;
+        }
         if (kept.length <= MAX_KEPT) {
-          this.#finishReading(entries, revision, kept);
+          this.#finishReading(loaded, entries, revision, kept);
           return;
         }
       } catch (error) {
@@ -269,8 +272,13 @@ export class AddressingCache implements StoreCache {
     }
   }
 
-  #finishReading(entries: readonly StoreEntry[], revision: number, kept: readonly FollowedBatch[]): void {
-    this.#load(entries, revision);
+  #finishReading(
+    loaded: Addressing,
+    entries: readonly StoreEntry[],
+    revision: number,
+    kept: readonly FollowedBatch[],
+  ): void {
+    this.#take(loaded, entries, revision);
     const later = kept.filter((batch) => batch.revision > revision);
     this.#kept = undefined;
     for (const batch of later) {
@@ -295,6 +303,19 @@ export class AddressingCache implements StoreCache {
 
   #fail(error: unknown): void {
     this.#waiting.splice(0).forEach(({ reject }) => reject(error));
+  }
+}
+
+/** Gives other work of this process its turn between two steps. */
+async function inTurns<T>(steps: Iterator<undefined, T, void>): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) {
+      return step.value;
+    }
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
   }
 }
 
