@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 
 import { freePorts } from "./free-ports.ts";
 import { skipUnless } from "./skip.ts";
+import { standsStill } from "./stand-still.ts";
 
 /** Files of a certificate authority and of the server's pair; with them etcd speaks TLS and asks its clients for certificates. */
 export interface EtcdTlsFiles {
@@ -129,11 +130,13 @@ export class EtcdServer {
     }
   }
 
-  /** `SIGKILL` resolves when the process is gone; `SIGSTOP` makes it silent until `SIGCONT`. */
+  /** `SIGKILL` resolves when the process is gone; `SIGSTOP` when it is silent, until `SIGCONT`. */
   async kill(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): Promise<void> {
     this.#child?.kill(signal);
     if (signal === "SIGKILL") {
       await this.#ended;
+    } else if (signal === "SIGSTOP" && this.pid !== undefined) {
+      await standsStill(this.pid);
     }
   }
 

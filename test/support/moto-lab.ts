@@ -221,13 +221,13 @@ export class MotoLab {
     this.namespace.add("unsendable", ...addresses);
   }
 
-  /** No new connection to EC2 comes about: what asks for one is lost. Idle ones are closed. */
+  /** No new connection to EC2 comes about: what asks for one is lost. Those that stand are closed, one in use after its answer. */
   loseConnects(): void {
     const { hostname, port } = new URL(this.proxy.endpoint);
     this.namespace.nft(`add chain ip probe calling { type filter hook output priority 1; }
       add rule ip probe calling ip daddr ${hostname} tcp dport ${port} tcp flags & (syn | ack) == syn drop`);
     this.#losesConnects = true;
-    this.proxy.closeIdle();
+    this.proxy.keepConnections(false);
   }
 
   /** Connections to EC2 that are asked for and do not stand yet. */
@@ -241,6 +241,7 @@ export class MotoLab {
     this.namespace.heal();
     if (this.#losesConnects) {
       this.namespace.nft("flush chain ip probe calling");
+      this.proxy.keepConnections(true);
       this.#losesConnects = false;
     }
   }

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { AddressRequest, Answer, FinalAddresses } from "./address-history.ts";
 import { freePorts } from "./free-ports.ts";
 import { until } from "./moto-lab.ts";
+import { standsStill } from "./stand-still.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/main/cli.ts", import.meta.url));
 const SHIPPED = fileURLToPath(new URL("../../bin/romana", import.meta.url));
@@ -107,11 +108,13 @@ export class Replica {
     await this.ready();
   }
 
-  /** `SIGKILL` and `SIGTERM` resolve when it is gone. */
+  /** `SIGKILL` and `SIGTERM` resolve when it is gone, `SIGSTOP` when it stands still. */
   async kill(signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): Promise<void> {
     this.#child?.kill(signal);
     if (signal === "SIGKILL" || signal === "SIGTERM") {
       await this.#ended;
+    } else if (signal === "SIGSTOP") {
+      await standsStill(this.pid);
     }
   }
 
