@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 
 import { listen } from "../../src/api/listen.ts";
 import { serverWithOneHost } from "../api/support.ts";
+import { COMPILED } from "../support/compiled-program.ts";
 
 /** How a run of the program ended. */
 export interface RomanaResult {
@@ -14,16 +15,13 @@ export interface RomanaResult {
   readonly stderr: string;
 }
 
-/** Kept from run to run: without it, reading the sources takes most of the time of a short command. */
-const compileCache = join(tmpdir(), `romana-test-compile-cache-${process.getuid?.() ?? 0}`);
-
 /** Runs `romana` as a process of its own, without the environment of whoever runs the tests. */
 export async function romana(
   args: readonly string[],
   { stdin = "", env = {} }: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> } = {},
 ): Promise<RomanaResult> {
   const child = spawn(process.execPath, ["src/main/cli.ts", ...args], {
-    env: { HOME: "/nonexistent", PATH: process.env["PATH"], NODE_COMPILE_CACHE: compileCache, ...env },
+    env: { HOME: "/nonexistent", PATH: process.env["PATH"], NODE_COMPILE_CACHE: COMPILED, ...env },
     timeout: 30_000,
   });
   // A program that reads nothing has closed its end before we wrote.

@@ -76,6 +76,7 @@ export async function startEc2Proxy(
 export class Ec2Proxy {
   readonly #upstream: URL;
   readonly #traits: AwsTraits;
+  #keepsConnections = true;
   readonly #server = createServer((incoming, outgoing) => {
     this.#serve(incoming, outgoing).catch((error: unknown) => outgoing.destroy(error as Error));
   });
@@ -149,9 +150,12 @@ export class Ec2Proxy {
     return counts;
   }
 
-  /** Closes the connections on which nothing is asked just now, as a server does after a while. */
-  closeIdle(): void {
-    this.#server.closeIdleConnections();
+  /** `false`: closes each connection as soon as nothing is asked on it, also those that are in use just now; until `true`. */
+  keepConnections(keeps: boolean): void {
+    this.#keepsConnections = keeps;
+    if (!keeps) {
+      this.#server.closeIdleConnections();
+    }
   }
 
   async close(): Promise<void> {
@@ -179,6 +183,9 @@ export class Ec2Proxy {
       return;
     }
     this.#note(call, startedMs, answer.status);
+    if (!this.#keepsConnections) {
+      outgoing.setHeader("connection", "close");
+    }
     outgoing.writeHead(answer.status, answer.headers).end(answer.body);
   }
 

@@ -1,12 +1,13 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
+import { freePorts } from "./free-ports.ts";
 import { skipUnless } from "./skip.ts";
+import { standsStill } from "./stand-still.ts";
 
 /** Files of a certificate authority and of the server's pair; with them etcd speaks TLS and asks its clients for certificates. */
 export interface EtcdTlsFiles {
@@ -129,11 +130,13 @@ export class EtcdServer {
     }
   }
 
-  /** `SIGKILL` resolves when the process is gone; `SIGSTOP` makes it silent until `SIGCONT`. */
+  /** `SIGKILL` resolves when the process is gone; `SIGSTOP` when it is silent, until `SIGCONT`. */
   async kill(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): Promise<void> {
     this.#child?.kill(signal);
     if (signal === "SIGKILL") {
       await this.#ended;
+    } else if (signal === "SIGSTOP" && this.pid !== undefined) {
+      await standsStill(this.pid);
     }
   }
 
@@ -284,24 +287,6 @@ async function planMembers(size: number, options: EtcdOptions): Promise<readonly
       command,
     };
   });
-}
-
-/** Ports that nobody listens on. All are held until all are known, so that they differ. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const { promise, resolve, reject } = Promise.withResolvers<ReturnType<typeof createServer>>();
-      const server = createServer();
-      server.once("error", reject);
-      server.listen(0, "127.0.0.1", () => resolve(server));
-      return promise;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))),
-  );
-  return ports;
 }
 
 function isOnPath(program: string): boolean {

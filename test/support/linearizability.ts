@@ -56,7 +56,7 @@ function isLinearizable<State, Call>(
 ): boolean {
   const head = linked(history);
   const seen = new Set<string>();
-  const done = new Set<number>();
+  const done = new Bits(history.length);
   const stack: { readonly entry: Entry<Call>; readonly state: State }[] = [];
   let state = model.initial;
   let entry = head.next;
@@ -68,17 +68,18 @@ function isLinearizable<State, Call>(
     }
     if (entry.kind === "call") {
       const next = model.step(state, entry.call);
-      const key = next === undefined ? "" : `${model.key(next)} ${bits(done, entry.id)}`;
+      done.flip(entry.id);
+      const key = next === undefined ? "" : `${model.key(next)} ${done.key()}`;
       if (next !== undefined && !seen.has(key)) {
         seen.add(key);
         stack.push({ entry, state });
         state = next;
-        done.add(entry.id);
         ended += entry.match === undefined ? 0 : 1;
         lift(entry);
         entry = head.next;
         continue;
       }
+      done.flip(entry.id);
       entry = entry.next;
       continue;
     }
@@ -87,7 +88,7 @@ function isLinearizable<State, Call>(
       return false;
     }
     state = last.state;
-    done.delete(last.entry.id);
+    done.flip(last.entry.id);
     ended -= last.entry.match === undefined ? 0 : 1;
     unlift(last.entry);
     entry = last.entry.next;
@@ -171,6 +172,22 @@ function relink<Call>(entry: Entry<Call>): void {
   }
 }
 
-function bits(done: ReadonlySet<number>, also: number): string {
-  return [...done, also].toSorted((a, b) => a - b).join(",");
+/** A set of small numbers whose text is quickly made: a search looks at millions of them. */
+class Bits {
+  readonly #words: Uint16Array;
+
+  constructor(size: number) {
+    this.#words = new Uint16Array(Math.ceil(size / 16));
+  }
+
+  /** Takes the number in, or out when it is in. */
+  flip(index: number): void {
+    const word = index >> 4;
+    this.#words[word] = (this.#words[word] ?? 0) ^ (1 << (index & 15));
+  }
+
+  /** Equal for equal sets of one size, and for those only. */
+  key(): string {
+    return String.fromCharCode(...this.#words);
+  }
 }

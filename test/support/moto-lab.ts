@@ -108,17 +108,15 @@ export class MotoLab {
 
   static async start(options: LabOptions): Promise<MotoLab> {
     const moto = await startMoto();
-    // A /30 of the benchmarking range (RFC 2544) between this process and the namespace.
-    const third = process.pid % 250;
+    const [address, other] = wireOf(process.pid);
     const veth = `romana${process.pid}`.slice(0, 14);
     execFileSync("ip", ["link", "add", veth, "type", "veth", "peer", "name", `${veth}p`]);
-    execFileSync("ip", ["addr", "add", `198.18.${third}.1/30`, "dev", veth]);
+    execFileSync("ip", ["addr", "add", `${address}/30`, "dev", veth]);
     execFileSync("ip", ["link", "set", veth, "up"]);
-    const address = `198.18.${third}.1`;
     const proxy = await startEc2Proxy(moto.endpoint, options.traits ?? {}, address);
     const lab = new MotoLab(moto, proxy, veth, address);
     execFileSync("ip", ["link", "set", `${veth}p`, "netns", lab.namespace.name]);
-    lab.namespace.run("ip", "addr", "add", `198.18.${third}.2/30`, "dev", `${veth}p`);
+    lab.namespace.run("ip", "addr", "add", `${other}/30`, "dev", `${veth}p`);
     lab.namespace.run("ip", "link", "set", `${veth}p`, "up");
     await lab.#build(options);
     return lab;
@@ -223,13 +221,13 @@ export class MotoLab {
     this.namespace.add("unsendable", ...addresses);
   }
 
-  /** No new connection to EC2 comes about: what asks for one is lost. Idle ones are closed. */
+  /** No new connection to EC2 comes about: what asks for one is lost. Those that stand are closed, one in use after its answer. */
   loseConnects(): void {
     const { hostname, port } = new URL(this.proxy.endpoint);
     this.namespace.nft(`add chain ip probe calling { type filter hook output priority 1; }
       add rule ip probe calling ip daddr ${hostname} tcp dport ${port} tcp flags & (syn | ack) == syn drop`);
     this.#losesConnects = true;
-    this.proxy.closeIdle();
+    this.proxy.keepConnections(false);
   }
 
   /** Connections to EC2 that are asked for and do not stand yet. */
@@ -243,6 +241,7 @@ export class MotoLab {
     this.namespace.heal();
     if (this.#losesConnects) {
       this.namespace.nft("flush chain ip probe calling");
+      this.proxy.keepConnections(true);
       this.#losesConnects = false;
     }
   }
@@ -365,6 +364,13 @@ export class MotoLab {
     await this.#moto.stop();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Both ends of a /30 of the benchmarking range (RFC 2544, 198.18.0.0/15), which has one for each of 32,768 processes: several labs may stand at once. */
+function wireOf(pid: number): readonly [string, string] {
+  const at = 4 * (pid % 32_768);
+  const net = `198.${18 + (at >> 16)}.${(at >> 8) & 255}`;
+  return [`${net}.${(at & 255) + 1}`, `${net}.${(at & 255) + 2}`];
 }
 
 class ControllerProcess implements LabController {

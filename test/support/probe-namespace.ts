@@ -70,6 +70,11 @@ export class ProbeChild {
     return line.reply as T;
   }
 
+  /** `SIGSTOP` makes it stand still until `SIGCONT`. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#process.kill(signal);
+  }
+
   /** Ends the child; resolves when it is gone. */
   async close(): Promise<void> {
     this.#process.stdin.end();
@@ -166,8 +171,13 @@ export class ProbeNamespace {
     return child;
   }
 
+  /** Ends all probing processes. */
+  async quiet(): Promise<void> {
+    await Promise.all(this.#children.splice(0).map((child) => child.close()));
+  }
+
   async close(): Promise<void> {
-    await Promise.all(this.#children.map((child) => child.close()));
+    await this.quiet();
     execFileSync("ip", ["netns", "delete", this.name]);
   }
 }

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { SeededRandom } from "../../src/adapters/simulation/seeded-random.ts";
 import { type AddressRequest, checkAddresses } from "./address-history.ts";
+import { freePorts } from "./free-ports.ts";
 import { until } from "./moto-lab.ts";
 import {
   AddressLoad,
-  freePorts,
   type LoadOptions,
   populate,
   Replica,

@@ -1,12 +1,13 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { Agent, request as send } from "node:http";
-import { createServer, type AddressInfo } from "node:net";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import type { AddressRequest, Answer, FinalAddresses } from "./address-history.ts";
+import { freePorts } from "./free-ports.ts";
 import { until } from "./moto-lab.ts";
+import { standsStill } from "./stand-still.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/main/cli.ts", import.meta.url));
 const SHIPPED = fileURLToPath(new URL("../../bin/romana", import.meta.url));
@@ -107,11 +108,13 @@ export class Replica {
     await this.ready();
   }
 
-  /** `SIGKILL` and `SIGTERM` resolve when it is gone. */
+  /** `SIGKILL` and `SIGTERM` resolve when it is gone, `SIGSTOP` when it stands still. */
   async kill(signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): Promise<void> {
     this.#child?.kill(signal);
     if (signal === "SIGKILL" || signal === "SIGTERM") {
       await this.#ended;
+    } else if (signal === "SIGSTOP") {
+      await standsStill(this.pid);
     }
   }
 
@@ -393,23 +396,4 @@ function read(kind: "allocate" | "release", { status, body }: ApiAnswer): Answer
     return typeof address === "string" ? { kind: "exists", address } : { kind: "unknown", why };
   }
   return status === 429 ? { kind: "refused", why } : { kind: "unknown", why };
-}
-
-export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer();
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => void server.close(() => resolve()))),
-  );
-  return ports;
 }

@@ -1,5 +1,5 @@
 import type { ActualRoute, CloudFacts, CloudRouteTable } from "../cloud/facts.ts";
-import { containsCidr, overlaps, type Cidr } from "../net/cidr.ts";
+import { compareCidr, containsCidr, overlaps, type Cidr } from "../net/cidr.ts";
 import { aggregate, type Aggregation, type Prefix } from "./aggregate.ts";
 import { chooseGateway, isDead } from "./choose-gateway.ts";
 import { groupByInterface, joinGateways, type Gateway } from "./gateway.ts";
@@ -323,11 +323,9 @@ function leaveOtherTables(
     input.listed &&
     new Set(input.listed.flatMap(({ hosts, destination }) => (hosts.length > 0 ? destination : [])));
   const others = new Map(input.facts.routeTables.map((table) => [table.id, table]));
-  for (const record of input.owned) {
-    if (
-      !planned.has(record.routeTableId) &&
-      !input.ignore.some((cidr) => containsCidr(cidr, record.destination))
-    ) {
+  const records = input.owned.filter(({ routeTableId }) => !planned.has(routeTableId)).toSorted(byPlace);
+  for (const record of records) {
+    if (!input.ignore.some((cidr) => containsCidr(cidr, record.destination))) {
       const stands = others
         .get(record.routeTableId)
         ?.routes.some(({ destination }) => destination === record.destination);
@@ -349,6 +347,14 @@ function leaveOtherTables(
       }
     }
   }
+}
+
+function byPlace(a: OwnedRoute, b: OwnedRoute): number {
+  return a.routeTableId === b.routeTableId
+    ? compareCidr(a.destination, b.destination)
+    : a.routeTableId < b.routeTableId
+      ? -1
+      : 1;
 }
 
 function indexOwned(owned: readonly OwnedRoute[]): ReadonlyMap<string, ReadonlyMap<Cidr, string>> {

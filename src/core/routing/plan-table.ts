@@ -127,6 +127,7 @@ export function planTable(
       });
     }
   }
+  deletes.sort(byDestination);
   for (const route of table.routes) {
     if (
       !wanted.has(route.destination) &&
@@ -159,9 +160,7 @@ export function planTable(
     operations: [
       ...fitted.room,
       ...[...fitted.creates, ...replaces].toSorted(byDestination),
-      ...deletes
-        .filter((each) => !fitted.room.some((room) => room.destination === each.destination))
-        .toSorted(byDestination),
+      ...deletes.filter((each) => !fitted.room.some((room) => room.destination === each.destination)),
     ],
     adopt,
     forget,
@@ -172,7 +171,8 @@ export function planTable(
 
 /**
  * Which creates fit into the free slots of a table. Those that replace the most old routes come first. Where not one slot is free and a coarser route
- * would free several, one of the routes it replaces goes before it: a short gap for that one group, instead of none served for all that follow.
+ * would free several, one of the routes it replaces goes before it: a short gap for that one group, instead of none served for all that follow. `deletes`
+ * are sorted, so that the first one is the same whatever the order of the records.
  */
 function fitCreates(
   table: CloudRouteTable,

@@ -134,6 +134,31 @@ describe("what happens to a listed destination in a table", () => {
   });
 });
 
+describe("the order of what is recorded", () => {
+  const tables = { "rtb-1": [`${B} eni-g1`, "10.1.4.0/24 eni-g1"] };
+  const overrides = { quotaOf: () => 2, reserve: 0 };
+  const orders = [
+    ["as it stands", (input: PlannerInput) => input],
+    ["turned round", (input: PlannerInput) => ({ ...input, owned: input.owned.toReversed() })],
+  ] as const;
+
+  it.for(orders)("does not say which route of a full table makes room for a wider one: %s", ([, turn]) => {
+    const plan = planRoutes(turn(listed({ nodes, list: { "10.0.0.0/8": ["g1"] }, tables, overrides })));
+
+    expect(plan.operations.map(show)).toEqual([
+      "delete 10.1.4.0/24",
+      "create 10.0.0.0/8 via eni-g1",
+      `delete ${B}`,
+    ]);
+  });
+
+  it.for(orders)("does not say what goes first from a table that is no longer selected: %s", ([, turn]) => {
+    const input = listed({ nodes, list: {}, tables, overrides: { tables: { kind: "ids", ids: [] } } });
+
+    expect(planRoutes(turn(input)).operations.map(show)).toEqual(["delete 10.1.4.0/24", `delete ${B}`]);
+  });
+});
+
 describe("two listed hosts on one interface", () => {
   const shared = { g3: "g1" };
 

@@ -8,6 +8,7 @@ import { connect } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { romana } from "../../cli/romana.ts";
+import { COMPILED } from "../../support/compiled-program.ts";
 import { textOf, Trial } from "../../support/trial.ts";
 
 const admin = "admin-token-4f0b3c9d8e7a6152";
@@ -36,7 +37,7 @@ class Running {
 
   constructor(args: readonly string[]) {
     this.#child = spawn(process.execPath, ["src/main/cli.ts", "controller", ...args], {
-      env: { HOME: "/nonexistent", PATH: process.env["PATH"] },
+      env: { HOME: "/nonexistent", PATH: process.env["PATH"], NODE_COMPILE_CACHE: COMPILED },
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on("data", (chunk: Buffer) => {
