@@ -99,7 +99,8 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       routes: plane.routes,
       store: plane.follower,
     });
-    const leanPercent = growthOf(process.execArgv);
+    // One controller with a store of its own stays small; those that share etcd are there for many nodes.
+    const leanPercent = config.store.kind === "etcd" ? growthOf(process.execArgv) : undefined;
     if (leanPercent !== undefined) {
       const changes = (): number => {
         const { allocations, releases } = plane.addressing.counters();
