@@ -10,6 +10,7 @@ import type { ImportReport } from "../core/views/state-views.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { StoreOperation } from "../ports/store.ts";
+import { nextTurn } from "./next-turn.ts";
 
 /** An error names this many findings; a trial lists all. */
 const MAX_NAMED = 20;
@@ -116,13 +117,6 @@ export class StateService {
       throw malformed({ problems });
     }
   }
-}
-
-/** A large state takes about a second for each step: whatever else has to be done, such as the renewal of a lease, is done in between. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 function problemsOf(

@@ -178,9 +178,9 @@ export const watchCodec = codec<WatchMessage, WatchAnswer>(
   "WatchAnswer",
 );
 
-/** Revisions are below 2^53. */
-export function toNumber(value: Int64): number {
-  return typeof value === "number" ? value : value.toNumber();
+/** Revisions are below 2^53. `string`: as etcd3 reads them. */
+export function toNumber(value: Int64 | string): number {
+  return typeof value === "object" ? value.toNumber() : Number(value);
 }
 
 function codec<Question extends object, Answer>(

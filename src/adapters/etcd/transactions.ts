@@ -107,23 +107,13 @@ export function decodeResult(compare: readonly Compare[], answer: TxnAnswer): Co
   return { ok: false, revision, failed };
 }
 
-/** A key and its value as the port has them. */
-export function decodeEntry(kv: IKeyValue): StoreEntry {
-  return {
-    key: kv.key.toString(),
-    value: kv.value.toString(),
-    createRevision: Number(kv.create_revision),
-    modRevision: Number(kv.mod_revision),
-  };
-}
-
-/** The same as it comes from the watch. */
-export function decodeKeyValue({
+/** A key and its value as the port has them, read by etcd3 (whose 64-bit numbers are text) or by `messages.ts`. */
+export function decodeEntry({
   key,
   value,
   create_revision: created,
   mod_revision: modified,
-}: KeyValueMessage): StoreEntry {
+}: IKeyValue | KeyValueMessage): StoreEntry {
   return {
     key: key.toString(),
     value: value.toString(),

@@ -7,7 +7,7 @@ import type { StoreBatch, StoreEvent } from "../../ports/store.ts";
 import { classifyError, compacted, unavailable } from "./classify-error.ts";
 import type { EtcdConnections, EtcdPlace } from "./connections.ts";
 import { EVENT_DELETE, toNumber, type EventMessage, type WatchAnswer } from "./messages.ts";
-import { decodeKeyValue } from "./transactions.ts";
+import { decodeEntry } from "./transactions.ts";
 import { WatchStream } from "./watch-stream.ts";
 
 export interface EtcdWatchOptions {
@@ -256,5 +256,5 @@ function revisionOf(event: EventMessage | undefined): number {
 function decodeEvent({ type, kv }: EventMessage, modRevision: number): StoreEvent {
   return type === EVENT_DELETE
     ? { kind: "delete", key: kv.key.toString(), modRevision }
-    : { kind: "put", entry: decodeKeyValue(kv) };
+    : { kind: "put", entry: decodeEntry(kv) };
 }

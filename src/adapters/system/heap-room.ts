@@ -12,7 +12,7 @@ const CALM_MS = 10_000;
 const ROOM_BYTES = 96 * 1024 * 1024;
 /** Looks of which the smallest heap is taken for what is left after a collection. */
 const LOOKS = 10;
-/** The least heap that the room is counted against, in bytes: V8 takes no other sense of a very small one. */
+/** The room is a part of the heap for V8; a smaller heap than this, in bytes, counts as this, or the part would be without bounds. */
 const LEAST_HEAP_BYTES = 16 * 1024 * 1024;
 
 /** The heap of this process. */

@@ -5,6 +5,7 @@ import type { Logger } from "../../ports/logger.ts";
 import type { Store, StoreEntry } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
 import { loadAddressing, loadInSteps, type Addressing } from "../load-addressing.ts";
+import { nextTurn } from "../next-turn.ts";
 import type { FollowedBatch, FollowedEvent, StoreCache } from "../store-follower.ts";
 import { readChunk, readGeneration, type Generation } from "../stored-records.ts";
 import { applyEvents, noteRevisions, type Applied } from "./apply-events.ts";
@@ -313,9 +314,7 @@ async function inTurns<T>(steps: Iterator<undefined, T, void>): Promise<T> {
     if (step.done === true) {
       return step.value;
     }
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
+    await nextTurn();
   }
 }
 

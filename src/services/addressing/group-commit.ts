@@ -3,6 +3,7 @@ import { formatIpv4 } from "../../core/net/ipv4.ts";
 import type { Logger } from "../../ports/logger.ts";
 import type { Compare, StoreEntry, StoreLimits, Transaction } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
+import { nextTurn } from "../next-turn.ts";
 import { readAddress } from "../stored-records.ts";
 import type { AddressingCache } from "./cache.ts";
 import { contended, isUnknown, MAX_ATTEMPTS, notTaken, outcomeUnknown, type Committer } from "./committer.ts";
@@ -350,13 +351,6 @@ export class GroupCommit {
         break;
     }
   }
-}
-
-/** Resolves after what had arrived was taken in, and what was given to connections has been sent. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 function nameOf(member: Member): string | undefined {

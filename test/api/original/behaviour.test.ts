@@ -356,6 +356,12 @@ it.for([
 it.for([
   ['{"name":"p",}', /^the request's body cannot be read as JSON: Expected .* at position 12/],
   ['{"__proto__":{}}', /^the request's body cannot be read as JSON: it has a key "__proto__"/],
+  // The same key, spelt so that a look at the text does not find it.
+  ['{"\\u005f_proto__":{}}', /^the request's body cannot be read as JSON: it has a key "__proto__"/],
+  [
+    '{"constructor":{"prototype":{}}}',
+    /^the request's body cannot be read as JSON: it has a key "__proto__"/,
+  ],
 ] as const)("says why the body %s cannot be read", async ([payload, message]) => {
   const { app } = await serverWithOneHost();
 
@@ -365,6 +371,15 @@ it.for([
     message: expect.stringMatching(message) as string,
     type: "urn:romana:error:invalid:REQUEST_MALFORMED",
   });
+});
+
+it("reads a body that begins with a byte order mark", async () => {
+  const { app } = await serverWithOneHost();
+  const payload = Buffer.from(`\ufeff${JSON.stringify({ name: "p", host: "node-1" })}`);
+
+  const response = await app.inject({ method: "POST", url: "/address", headers: json, payload });
+
+  expect(response.statusCode).toBe(200);
 });
 
 it("ignores the body of a DELETE, whatever it holds", async () => {
