@@ -1,4 +1,5 @@
 import { parseCidr } from "../core/net/cidr.ts";
+import { kubernetesOptions } from "./kubernetes-options.ts";
 import { list, listWithDefault, optional, toggle, withDefault, type OptionValues } from "./option.ts";
 import {
   decimalNumber,
@@ -108,8 +109,9 @@ export const controllerOptions = {
   serviceRange: optional({
     name: "service-range",
     section: GENERAL,
+    aliases: ["service-cluster-ip-range"],
     placeholder: "CIDR",
-    defaultNote: "none",
+    defaultNote: "in a cluster what its API server says, else none",
     parse: parseCidr,
     help: "The addresses of Kubernetes services. A network that overlaps them is refused.",
   }),
@@ -227,6 +229,8 @@ export const controllerOptions = {
     section: SECURITY,
     help: "Callers on loopback and on sockets have to say who they are, too. Without it they are admins.",
   }),
+
+  ...kubernetesOptions,
 
   cloud: withDefault({
     name: "cloud",

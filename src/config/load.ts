@@ -4,6 +4,7 @@ import { NetworkError } from "../core/errors.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { controllerOptions, type ControllerValues } from "./controller-options.ts";
 import { formatDuration } from "./durations.ts";
+import type { CidrOverride, KubernetesSource, NamespacedName } from "./kubernetes-values.ts";
 import type { OptionTable, OptionValues } from "./option.ts";
 import { resolveOptions, type Environment, type Flags } from "./resolve-options.ts";
 
@@ -56,6 +57,19 @@ export interface SecurityConfig {
   readonly requireAuth: boolean;
 }
 
+/** How a cluster is followed, and what it decides. */
+export interface KubernetesConfig {
+  readonly source: KubernetesSource;
+  readonly election: "auto" | "lease" | "store";
+  readonly lease: NamespacedName;
+  readonly segmentLabel: string;
+  readonly tokenAudience: string;
+  readonly agentServiceAccount: NamespacedName;
+  readonly cidrOverrides: readonly CidrOverride[];
+  readonly hostGraceMs: number;
+  readonly addressGraceMs: number;
+}
+
 /** Everything that `romana controller` can be told, parsed and consistent. */
 export type ControllerConfig = Pick<
   ControllerValues,
@@ -88,6 +102,7 @@ export type ControllerConfig = Pick<
   readonly ec2: Ec2Config;
   readonly etcd: EtcdConfig;
   readonly security: SecurityConfig;
+  readonly kubernetes: KubernetesConfig;
 };
 
 type HealthValues = Pick<
@@ -196,6 +211,17 @@ function assemble(values: ControllerValues): ControllerConfig {
     security: securityConfig(values),
     ec2: ec2Config(values),
     etcd: assembleEtcd(values),
+    kubernetes: {
+      source: values.kubernetes,
+      election: values.election,
+      lease: values.lease,
+      segmentLabel: values.segmentLabel,
+      tokenAudience: values.tokenAudience,
+      agentServiceAccount: values.agentServiceAccount,
+      cidrOverrides: values.networkCidrOverrides.flat(),
+      hostGraceMs: values.hostGrace,
+      addressGraceMs: values.addressGrace,
+    },
   };
 }
 

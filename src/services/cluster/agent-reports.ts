@@ -1,0 +1,45 @@
+import type { Ipv4 } from "../../core/net/ipv4.ts";
+import type { Clock } from "../../ports/clock.ts";
+
+/** What the agent of a host says of itself and of the interfaces that it serves. */
+export interface AgentReport {
+  readonly ready: boolean;
+  /** Address of each pod interface, with the UID of its Pod, "" where the agent does not know it. */
+  readonly endpoints: ReadonlyMap<Ipv4, string>;
+  /** When it came, by the monotonic clock, in milliseconds. */
+  readonly at: number;
+}
+
+/**
+ * The last report of every agent, kept by the leader in memory: agents repeat it every 30 s, so a new leader knows them all after half a minute, and until then
+ * takes nobody for ready or gone.
+ */
+export class AgentReports {
+  readonly #clock: Clock;
+  readonly #reports = new Map<string, AgentReport>();
+  readonly #listeners = new Set<(host: string) => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  of(host: string): AgentReport | undefined {
+    return this.#reports.get(host);
+  }
+
+  put(host: string, report: Omit<AgentReport, "at">): void {
+    this.#reports.set(host, { ...report, at: this.#clock.monotonic() });
+    this.#listeners.forEach((listener) => listener(host));
+  }
+
+  /** The host is gone, or another machine under its name. */
+  forget(host: string): void {
+    this.#reports.delete(host);
+  }
+
+  /** Calls the listener after each report; it must not throw. Returns what ends that. */
+  onReport(listener: (host: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+}
