@@ -48,6 +48,8 @@ export interface AddressDocument {
   readonly tenant: string;
   readonly segment: string;
   readonly network: string;
+  /** The Pod that it was given to, where that was said. */
+  readonly pod?: { readonly namespace: string; readonly name: string; readonly uid: string };
 }
 
 /** What `POST /address` takes. */
@@ -57,6 +59,10 @@ export interface AddressRequestDocument {
   readonly tenant?: string;
   readonly segment?: string;
   readonly address?: string;
+  /** The Pod that it is for: all three, or none. Without a tenant it is of the namespace's. */
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly podUID?: string;
 }
 
 /** What `POST /hosts` takes. */

@@ -1,4 +1,5 @@
 import { NetworkError } from "../core/errors.ts";
+import type { PodReference } from "../core/ipam/pod-reference.ts";
 import type {
   BlackoutRecord,
   BlockRecord,
@@ -31,6 +32,7 @@ export interface StoredAddress {
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;
+  readonly pod?: PodReference | undefined;
   /** Which transaction wrote it, "" when that is not known: so that one whose answer was lost knows its own work. */
   readonly transaction: string;
 }
@@ -162,8 +164,10 @@ function carefulBlock(key: string, value: string): BlockRecord & { readonly size
   };
 }
 
-export function writeAddress({ name, address, host, tenant, segment, transaction }: StoredAddress): string {
-  return JSON.stringify({ name, address: formatIpv4(address), host, tenant, segment, txn: transaction });
+export function writeAddress(record: StoredAddress): string {
+  const { name, address, host, tenant, segment, pod, transaction } = record;
+  const fields = { name, address: formatIpv4(address), host, tenant, segment, txn: transaction };
+  return JSON.stringify(pod === undefined ? fields : { ...fields, pod: podFields(pod) });
 }
 
 export function readAddress(key: string, value: string): StoredAddress {
@@ -172,7 +176,7 @@ export function readAddress(key: string, value: string): StoredAddress {
 
 /** There are many of them: one that is as it should be is read without a reader for each field. */
 function quickAddress(value: string): StoredAddress | undefined {
-  const { name, address, host, tenant, segment, txn = "" } = quickObject(value);
+  const { name, address, host, tenant, segment, txn = "", pod } = quickObject(value);
   const parsed = typeof address === "string" ? readIpv4(address) : undefined;
   return parsed !== undefined &&
     typeof name === "string" &&
@@ -180,8 +184,29 @@ function quickAddress(value: string): StoredAddress | undefined {
     typeof tenant === "string" &&
     typeof segment === "string" &&
     typeof txn === "string"
-    ? { name, address: parsed, host, tenant, segment, transaction: txn }
+    ? withPod({ name, address: parsed, host, tenant, segment, transaction: txn }, pod)
     : undefined;
+}
+
+/** A namespace is most often the tenant: then both are one text in memory. */
+function withPod(record: StoredAddress, pod: unknown): StoredAddress | undefined {
+  if (pod === undefined) {
+    return record;
+  }
+  if (!isObject(pod)) {
+    return undefined;
+  }
+  const { namespace, name, uid } = pod;
+  if (typeof namespace !== "string" || typeof name !== "string" || typeof uid !== "string") {
+    return undefined;
+  }
+  const shared = namespace === record.tenant ? record.tenant : namespace;
+  return { ...record, pod: { namespace: shared, name, uid } };
+}
+
+/** In this order. */
+function podFields({ namespace, name, uid }: PodReference): PodReference {
+  return { namespace, name, uid };
 }
 
 const EMPTY: Readonly<Record<string, unknown>> = {};
@@ -199,6 +224,7 @@ function quickObject(value: string): Readonly<Record<string, unknown>> {
 
 function carefulAddress(key: string, value: string): StoredAddress {
   const record = open(key, value);
+  const pod = record.any("pod") === undefined ? undefined : record.child("pod");
   return {
     name: record.text("name"),
     address: ipv4Value(record.parsed("address", parseIpv4)),
@@ -206,6 +232,9 @@ function carefulAddress(key: string, value: string): StoredAddress {
     tenant: record.text("tenant"),
     segment: record.text("segment"),
     transaction: record.any("txn") === undefined ? "" : record.text("txn"),
+    ...(pod === undefined
+      ? {}
+      : { pod: { namespace: pod.text("namespace"), name: pod.text("name"), uid: pod.text("uid") } }),
   };
 }
 

@@ -53,6 +53,7 @@ export const StateDocument = z.object({
       host: z.string(),
       tenant: z.string(),
       segment: z.string(),
+      pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }).optional(),
     }),
   ),
   blackouts: z.array(z.object({ network: z.string(), cidrs: z.array(z.string()) })),

@@ -1,5 +1,6 @@
 import { NetworkError } from "../errors.ts";
 import type { ImportedAddress, ImportedState } from "../ipam/imported-state.ts";
+import type { PodReference } from "../ipam/pod-reference.ts";
 import type { BlackoutRecord, BlockRecord, HostRecord, RevisionBase } from "../ipam/records.ts";
 import { compareCidr, formatCidr, rangeOf, type Cidr } from "../net/cidr.ts";
 import { formatIpv4, ipv4Value, readIpv4, type Ipv4 } from "../net/ipv4.ts";
@@ -198,6 +199,16 @@ function readAddress(findings: Findings, item: JsonObject, place: string): Impor
     host: readText(findings, item["host"], `${place}.host`),
     tenant: readText(findings, item["tenant"], `${place}.tenant`),
     segment: readText(findings, item["segment"], `${place}.segment`),
+    ...(item["pod"] === undefined ? {} : { pod: readPod(findings, item["pod"], `${place}.pod`) }),
+  };
+}
+
+function readPod(findings: Findings, value: unknown, place: string): PodReference {
+  const object = readObject(findings, value, place, ["namespace", "name", "uid"]);
+  return {
+    namespace: readName(findings, object?.["namespace"], `${place}.namespace`),
+    name: readName(findings, object?.["name"], `${place}.name`),
+    uid: readName(findings, object?.["uid"], `${place}.uid`),
   };
 }
 

@@ -66,13 +66,12 @@ export function* writeStateDocument({
     revision,
     sequence,
   }));
-  yield* list("addresses", state.addresses, ({ name, address, host, tenant, segment }) => ({
-    name,
-    address: formatIpv4(address),
-    host,
-    tenant,
-    segment,
-  }));
+  yield* list("addresses", state.addresses, ({ name, address, host, tenant, segment, pod }) => {
+    const record = { name, address: formatIpv4(address), host, tenant, segment };
+    return pod === undefined
+      ? record
+      : { ...record, pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid } };
+  });
   yield* list("blackouts", state.blackouts, ({ network, cidrs }) => ({ network, cidrs }));
   yield* list("tenants", tenants, (tenant) => tenant);
   yield* list("policies", policies, (policy) => policy);
