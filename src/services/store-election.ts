@@ -5,7 +5,7 @@ import type { Logger } from "../ports/logger.ts";
 import type { KeyCompare, Store, StoreEntry } from "../ports/store.ts";
 import { readLeader } from "./election/leader-record.ts";
 import { TermClock, type Moment } from "./election/term-clock.ts";
-import { within, type Bound } from "./election/within.ts";
+import { storeBound, within } from "./election/within.ts";
 import type { FollowedBatch, StoreCache } from "./store-follower.ts";
 
 export interface StoreElectionOptions {
@@ -185,7 +185,7 @@ export class StoreElection implements Election, StoreCache {
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    return within(bound(this.#options, timeoutMs, signal), work);
+    return within(storeBound(this.#options, timeoutMs, signal), work);
   }
 }
 
@@ -268,7 +268,7 @@ class Term implements Leadership {
       try {
         await clock.sleep(pauseMs, this.ended);
         const sent = this.#time.moment();
-        await within(bound(this.#options, ttlMs / KEEP_ALIVES, this.ended), (abort) =>
+        await within(storeBound(this.#options, ttlMs / KEEP_ALIVES, this.ended), (abort) =>
           store.keepAlive(this.#lease, abort),
         );
         this.#sent = sent;
@@ -295,13 +295,8 @@ class Term implements Leadership {
 /** Lets a lease go, with its keys. A store that does not answer lets it go by itself when its time is over. */
 async function revoke(options: StoreElectionOptions, lease: string, log: Logger): Promise<void> {
   try {
-    await within(bound(options, REVOKE_MS), (signal) => options.store.revokeLease(lease, signal));
+    await within(storeBound(options, REVOKE_MS), (signal) => options.store.revokeLease(lease, signal));
   } catch (error) {
     log.debug({ err: error }, "the lease was not let go; it ends by itself");
   }
-}
-
-/** What a call to the store is bounded by. */
-function bound({ clock }: StoreElectionOptions, timeoutMs: number, signal?: AbortSignal): Bound {
-  return { clock, timeoutMs, signal, who: "the store", code: "STORE_UNAVAILABLE" };
 }

@@ -2,7 +2,7 @@ import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 
 /** What a call is bounded by: `who` does not answer, and `code` is what that is called. */
-export interface Bound {
+interface Bound {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
@@ -24,4 +24,22 @@ export async function within<T>(bound: Bound, work: (signal: AbortSignal) => Pro
   } finally {
     timer.cancel();
   }
+}
+
+/** What a call to the store is bounded by. */
+export function storeBound(
+  { clock }: { readonly clock: Clock },
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Bound {
+  return { clock, timeoutMs, signal, who: "the store", code: "STORE_UNAVAILABLE" };
+}
+
+/** What a call to the API server of a cluster is bounded by. */
+export function clusterBound(
+  { clock }: { readonly clock: Clock },
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Bound {
+  return { clock, timeoutMs, signal, who: "the API server", code: "CLUSTER_UNAVAILABLE" };
 }
