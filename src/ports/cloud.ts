@@ -59,3 +59,9 @@ export interface Cloud {
   /** Calls made so far, by EC2 action name; pages beyond the first are counted under `<Action>:page`. */
   calls(): Readonly<Record<string, number>>;
 }
+
+/** Knows the zones of the region. Implementations: those of `Cloud`, with the same errors. */
+export interface ZoneSource {
+  /** Names of the availability zones that nodes may stand in, sorted, one or more; local and Wavelength zones are not among them. */
+  availabilityZones(signal: AbortSignal): Promise<readonly string[]>;
+}

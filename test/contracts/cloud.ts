@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ActualRoute, CloudFacts, CloudInstance, CloudRouteTable } from "../../src/core/cloud/facts.ts";
 import { NetworkError } from "../../src/core/errors.ts";
 import { parseCidr, type Cidr } from "../../src/core/net/cidr.ts";
-import type { Admit, Cloud, CloudAction, RouteWrite } from "../../src/ports/cloud.ts";
+import type { Admit, Cloud, CloudAction, RouteWrite, ZoneSource } from "../../src/ports/cloud.ts";
 
 /** What a test can make a call fail with, before it takes effect; `answer-lost` after it. */
 export type InjectedFailure = "throttled" | "unavailable" | "unauthorized" | "answer-lost";
@@ -21,7 +21,7 @@ export type CloudTrait =
  * 2 repeats of a transient failure.
  */
 export interface CloudWorld {
-  readonly cloud: Cloud;
+  readonly cloud: Cloud & ZoneSource;
   readonly vpcId: string;
   /** Two zones or more. */
   readonly zones: readonly string[];
@@ -132,6 +132,14 @@ export function cloudContract(
             { id: other, zone: zone(1), cidr: "10.0.2.0/24" },
           ].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
         );
+      });
+
+      it("names the zones of the region, sorted, those without subnets too, with one call", async () => {
+        const zones = await run(() => world.cloud.availabilityZones(signal));
+
+        expect(zones).toEqual([...zones].toSorted());
+        expect(zones).toEqual(expect.arrayContaining([zone(0), zone(1)]));
+        expect(world.cloud.calls()["DescribeAvailabilityZones"]).toBe(1);
       });
 
       it("shows a subnet made after the first look as soon as something is in it", async () => {

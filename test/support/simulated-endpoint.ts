@@ -9,6 +9,7 @@ import type { CloudInstance } from "../../src/core/cloud/facts.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import { errorAnswer, withBody, type Answer } from "./ec2-xml.ts";
 import {
+  availabilityZone,
   renderAnswer,
   reservation,
   routeTable,
@@ -160,6 +161,13 @@ export class SimulatedEndpoint {
         const { page, inVpc } = this.#vpcRequest(action, parameters);
         return answerOf("vpcSet", await this.#ec2.describeVpcs(page, signal), (item) =>
           inVpc ? [vpc(item)] : [],
+        );
+      }
+      case "DescribeAvailabilityZones": {
+        allowOnly(parameters, ["Filter"]);
+        const filters = filtersOf(parameters, (name) => name === "zone-type");
+        return answerOf("availabilityZoneInfo", await this.#ec2.describeAvailabilityZones(signal), ({ id }) =>
+          matches(filters, "zone-type", "availability-zone") ? [availabilityZone(id, this.#context)] : [],
         );
       }
       case "CreateRoute":
