@@ -1,7 +1,7 @@
 import type { PodReference } from "../core/ipam/pod-reference.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
-import type { HostOrigin } from "../core/topology/topology.ts";
+import type { HostOrigin, NodeIdentity } from "../core/topology/topology.ts";
 
 // What the REST API asks of the part that keeps topology, hosts and addresses. It states no more than the API needs; the service that
 // stands behind it does more. Failures are `NetworkError`s. Methods with a signal wait for the store.
@@ -13,6 +13,7 @@ export interface HostState {
   readonly agentPort: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly origin: HostOrigin;
+  readonly node?: NodeIdentity | undefined;
   readonly placed: boolean;
   readonly misplaced: boolean;
   /** Why it is unplaced or misplaced; "" otherwise. */

@@ -6,7 +6,8 @@ export interface HostDocument {
   readonly name: string;
   readonly agent_port: number;
   readonly tags: Readonly<Record<string, string>> | null;
-  readonly k8s_info: null;
+  /** The Node that it stands for; null for a host that was not learned from Kubernetes. */
+  readonly k8s_info: { readonly uid: string; readonly instance_id: string } | null;
   readonly placed: boolean;
   readonly misplaced: boolean;
   /** Why it is unplaced or misplaced; "" otherwise. */

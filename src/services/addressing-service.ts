@@ -20,6 +20,7 @@ import {
   viewAllocation,
   viewBlockAt,
   viewBlocks,
+  viewHostAt,
   viewHostNamed,
   viewHosts,
   viewHostsOf,
@@ -223,9 +224,16 @@ export class AddressingService {
     }, signal);
   }
 
-  /** Removes a host with all its names, addresses and blocks. Throws `HOST_NOT_FOUND`. */
-  async removeHost(name: string, signal: AbortSignal): Promise<void> {
-    await this.#change((state) => ({ changes: planHostRemoval(state, name), result: undefined }), signal);
+  /** Removes a host with all its names, addresses and blocks; with `node`, only that of the Node with this UID. Throws `HOST_NOT_FOUND` and `HOST_REPLACED` (conflict). */
+  async removeHost(
+    name: string,
+    signal: AbortSignal,
+    { node }: { readonly node?: string | undefined } = {},
+  ): Promise<void> {
+    await this.#change(
+      (state) => ({ changes: planHostRemoval(state, name, node), result: undefined }),
+      signal,
+    );
   }
 
   /** Sets all labels of a host. Throws `HOST_NOT_FOUND`. */
@@ -297,6 +305,11 @@ export class AddressingService {
 
   host(name: string): HostView | undefined {
     return viewHostNamed(this.#cache.current.state, name);
+  }
+
+  /** The host that has this address. */
+  hostAt(ip: Ipv4): HostView | undefined {
+    return viewHostAt(this.#cache.current.state, ip);
   }
 
   /** By its CIDR. */

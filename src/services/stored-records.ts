@@ -9,7 +9,7 @@ import type {
 } from "../core/ipam/records.ts";
 import { formatCidr, parseCidr, rangeOf } from "../core/net/cidr.ts";
 import { formatIpv4, ipv4Value, parseIpv4, readIpv4 } from "../core/net/ipv4.ts";
-import type { HostOrigin } from "../core/topology/topology.ts";
+import type { HostOrigin, NodeIdentity } from "../core/topology/topology.ts";
 import type { StoreOperation } from "../ports/store.ts";
 
 /**
@@ -78,8 +78,18 @@ export function readRevision(key: string, value: string): number {
 }
 
 export function writeHost(host: HostRecord): string {
-  const { name, ip, agentPort, tags, origin, sequence, groups, misplaced } = host;
-  return JSON.stringify({ name, ip, agentPort, tags, origin, sequence, groups, misplaced });
+  const { name, ip, agentPort, tags, origin, sequence, groups, misplaced, node } = host;
+  return JSON.stringify({
+    name,
+    ip,
+    agentPort,
+    tags,
+    origin,
+    sequence,
+    groups,
+    misplaced,
+    ...(node === undefined ? {} : { node: { uid: node.uid, instanceId: node.instanceId } }),
+  });
 }
 
 export function readHost(key: string, value: string): HostRecord {
@@ -97,7 +107,12 @@ export function readHost(key: string, value: string): HostRecord {
       subnet: item.text("subnet"),
     })),
     misplaced: record.flag("misplaced"),
+    ...(record.any("node") === undefined ? {} : { node: readNode(record.child("node")) }),
   };
+}
+
+function readNode(record: Reader): NodeIdentity {
+  return { uid: record.text("uid"), instanceId: record.text("instanceId") };
 }
 
 /** `length`: prefix length of the network's blocks. */

@@ -35,6 +35,7 @@ export const StateDocument = z.object({
       sequence: count,
       groups: z.array(z.object({ network: z.string(), cidr: z.string(), subnet: z.string() })),
       misplaced: z.boolean(),
+      node: z.object({ uid: z.string(), instanceId: z.string() }).optional(),
     }),
   ),
   blocks: z.array(

@@ -101,12 +101,29 @@ export function viewAddressAt(state: IpamState, value: number): AddressView | un
   return found === undefined ? undefined : viewAllocation(found);
 }
 
+/** The host that has this address; of several, the one that was registered first. */
+export function viewHostAt(state: IpamState, ip: Ipv4): HostView | undefined {
+  const [host] = (state.hostsByIp.get(ip) ?? []).toSorted((a, b) => a.id - b.id);
+  return host === undefined ? undefined : viewHost(state, host);
+}
+
 /** One host; the reason of an unplaced one is worked out here. */
 function viewHost(state: IpamState, { record }: HostState): HostView {
-  const { name, ip, agentPort, tags, origin, misplaced } = record;
+  const { name, ip, agentPort, tags, origin, misplaced, node } = record;
   const placed = record.groups.length > 0;
   const groups = record.groups.map(({ network, cidr }) => ({ network, cidr }));
-  return { name, ip, agentPort, tags, origin, placed, misplaced, reason: reasonOf(state, record), groups };
+  return {
+    name,
+    ip,
+    agentPort,
+    tags,
+    origin,
+    ...(node === undefined ? {} : { node }),
+    placed,
+    misplaced,
+    reason: reasonOf(state, record),
+    groups,
+  };
 }
 
 /** The blocks ever used of some networks, network by network, by address. */

@@ -160,6 +160,20 @@ function readHost(findings: Findings, item: JsonObject, place: string): HostReco
       };
     }),
     misplaced: readFlag(findings, item["misplaced"], `${place}.misplaced`),
+    ...readNode(findings, item["node"] ?? undefined, `${place}.node`),
+  };
+}
+
+function readNode(findings: Findings, value: unknown, place: string): Pick<HostRecord, "node"> {
+  if (value === undefined) {
+    return {};
+  }
+  const object = readObject(findings, value, place, ["uid", "instanceId"]);
+  return {
+    node: {
+      uid: readText(findings, object?.["uid"], `${place}.uid`),
+      instanceId: readText(findings, object?.["instanceId"], `${place}.instanceId`),
+    },
   };
 }
 
