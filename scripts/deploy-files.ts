@@ -109,9 +109,9 @@ export function readPorts(): readonly PortRule[] {
 }
 
 function objectsOf(text: string, names: ReadonlySet<string>): string {
-  const chosen = text.split(/^---\n/m).filter((object) => {
-    const [, kind = ""] = /^kind: (\S+)$/m.exec(object) ?? [];
-    const [, name = ""] = /^metadata:\n(?: .*\n)*?  name: (\S+)$/m.exec(object) ?? [];
+  const chosen = text.split(/^---\n/m).filter((each) => {
+    const [, kind = ""] = /^kind: (\S+)$/m.exec(each) ?? [];
+    const [, name = ""] = /^metadata:\n(?: .*\n)*?  name: (\S+)$/m.exec(each) ?? [];
     return names.has(`${kind} ${name}`);
   });
   return chosen.join("---\n");
