@@ -38,6 +38,7 @@ export const address: Shape = fields({
   tenant: text,
   segment: text,
   network: text,
+  pod: optional(fields({ namespace: text, name: text, uid: text })),
 });
 
 export const addresses: Shape = list(address);

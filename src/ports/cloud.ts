@@ -1,4 +1,4 @@
-import type { CloudFacts } from "../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance } from "../core/cloud/facts.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 
 /** One call that changes a route table. `target` is the id of a network interface. */
@@ -52,10 +52,21 @@ export type Admit = (action: CloudAction) => Promise<number>;
 export interface Cloud {
   /** Reads everything that a pass needs, in at most three paged Describe calls when nothing new turned up. */
   describe(signal: AbortSignal): Promise<CloudFacts>;
+  /**
+   * One instance, whatever its tags: one DescribeInstances, filtered for its id (a list of ids fails whole when one of them is unknown). `undefined` when EC2 knows none of that
+   * id. Of a terminated one EC2 may have forgotten the interfaces.
+   */
+  describeInstance(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined>;
   /** Performs one write. A create that finds the very route it wanted, and a delete that finds nothing, may be answered by an error above. */
   writeRoute(write: RouteWrite, admit: Admit, signal: AbortSignal): Promise<void>;
   /** Sets SourceDestCheck=false on one interface (ModifyNetworkInterfaceAttribute). Repeating it succeeds. */
   disableSourceDestCheck(interfaceId: string, admit: Admit, signal: AbortSignal): Promise<void>;
   /** Calls made so far, by EC2 action name; pages beyond the first are counted under `<Action>:page`. */
   calls(): Readonly<Record<string, number>>;
+}
+
+/** Knows the zones of the region. Implementations: those of `Cloud`, with the same errors. */
+export interface ZoneSource {
+  /** Names of the availability zones that nodes may stand in, sorted, one or more; local and Wavelength zones are not among them. */
+  availabilityZones(signal: AbortSignal): Promise<readonly string[]>;
 }

@@ -22,6 +22,8 @@ export interface MetricsSources {
   readonly counters?: (() => AddressingCounters) | undefined;
   readonly routes: Pick<RoutesView, "routes" | "health" | "status">;
   readonly store?: { silentMs(): number } | undefined;
+  /** Networks in force that overlap a range which is taken. */
+  readonly reserved?: { overlaps(): readonly { readonly source: string }[] } | undefined;
 }
 
 interface MeasuredBlock {
@@ -39,6 +41,27 @@ export function measureSources(registry: Registry, sources: MetricsSources): voi
   if (sources.store !== undefined) {
     measureStore(registry, sources.store);
   }
+  if (sources.reserved !== undefined) {
+    measureReserved(registry, sources.reserved);
+  }
+}
+
+function measureReserved(registry: Registry, reserved: NonNullable<MetricsSources["reserved"]>): void {
+  addGauge(
+    registry,
+    "network_overlaps",
+    "Networks in force that overlap a range which was found to be taken after they were stored, by who has it",
+    "range",
+    () => ({
+      "service-range": 0,
+      vpc: 0,
+      ...sums(
+        reserved.overlaps(),
+        ({ source }) => source,
+        () => 1,
+      ),
+    }),
+  );
 }
 
 function measureAddressing(

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ActualRoute, CloudFacts, CloudInstance, CloudRouteTable } from "../../src/core/cloud/facts.ts";
 import { NetworkError } from "../../src/core/errors.ts";
 import { parseCidr, type Cidr } from "../../src/core/net/cidr.ts";
-import type { Admit, Cloud, CloudAction, RouteWrite } from "../../src/ports/cloud.ts";
+import type { Admit, Cloud, CloudAction, RouteWrite, ZoneSource } from "../../src/ports/cloud.ts";
 
 /** What a test can make a call fail with, before it takes effect; `answer-lost` after it. */
 export type InjectedFailure = "throttled" | "unavailable" | "unauthorized" | "answer-lost";
@@ -21,7 +21,7 @@ export type CloudTrait =
  * 2 repeats of a transient failure.
  */
 export interface CloudWorld {
-  readonly cloud: Cloud;
+  readonly cloud: Cloud & ZoneSource;
   readonly vpcId: string;
   /** Two zones or more. */
   readonly zones: readonly string[];
@@ -134,6 +134,14 @@ export function cloudContract(
         );
       });
 
+      it("names the zones of the region, sorted, those without subnets too, with one call", async () => {
+        const zones = await run(() => world.cloud.availabilityZones(signal));
+
+        expect(zones).toEqual([...zones].toSorted());
+        expect(zones).toEqual(expect.arrayContaining([zone(0), zone(1)]));
+        expect(world.cloud.calls()["DescribeAvailabilityZones"]).toBe(1);
+      });
+
       it("shows a subnet made after the first look as soon as something is in it", async () => {
         await look();
         const late = await run(() => world.createSubnet(zone(1), parseCidr("10.0.9.0/24")));
@@ -192,6 +200,53 @@ export function cloudContract(
         const facts = await look();
 
         expect(routesIn(facts)).toMatchObject([{ destination: POD_NETWORK, state: "blackhole" }]);
+      });
+    });
+
+    describe("looking at one instance", () => {
+      const lookAt = (instanceId: string): Promise<CloudInstance | undefined> =>
+        run(() => world.cloud.describeInstance(instanceId, signal));
+
+      it("shows it as a look at everything does", async () => {
+        expect(await lookAt(first.instanceId)).toEqual(instanceIn(await look(), first.instanceId));
+      });
+
+      it("shows one that was started since the last look at everything", async () => {
+        await look();
+        const late = await run(() => world.runInstance(subnet, { Name: "late" }));
+
+        expect(await lookAt(late.instanceId)).toMatchObject({
+          id: late.instanceId,
+          state: "running",
+          zone: zone(0),
+          interfaces: [{ id: late.interfaceId, subnetId: subnet, sourceDestCheck: true }],
+        });
+      });
+
+      it("shows nothing under an id that EC2 does not know, or that is none", async () => {
+        expect(await lookAt("i-0123456789abcdef0")).toBeUndefined();
+        expect(await lookAt("i-*")).toBeUndefined();
+        expect(await lookAt("")).toBeUndefined();
+      });
+
+      it("no longer shows a terminated one as running", async () => {
+        await run(() => world.terminateInstance(first.instanceId));
+
+        const state = (await lookAt(first.instanceId))?.state ?? "absent";
+
+        expect(["shutting-down", "terminated", "absent"]).toContain(state);
+      });
+
+      it("takes one call, whatever else there is", async () => {
+        await look();
+        const before = world.cloud.calls();
+
+        await lookAt(first.instanceId);
+
+        expect(world.cloud.calls()).toEqual({
+          ...before,
+          DescribeInstances: (before["DescribeInstances"] ?? 0) + 1,
+        });
       });
     });
 

@@ -31,6 +31,7 @@ interface Parts {
 async function start(): Promise<Parts> {
   const clock = new SystemClock();
   const region = new SimulatedRegion({
+    zones: ["us-west-2a", "us-west-2b"],
     clock,
     vpcCidrs: [parseCidr("10.0.0.0/16")],
     blackholeDelayMs: 0,

@@ -260,6 +260,20 @@ export function vpc({ id, cidrs }: { readonly id: string; readonly cidrs: readon
   };
 }
 
+/** An item of `availabilityZoneInfo`. */
+export function availabilityZone(name: string, { region }: AnswerContext): XmlNode {
+  return {
+    optInStatus: "opt-in-not-required",
+    zoneName: name,
+    zoneType: "availability-zone",
+    zoneState: "available",
+    regionName: region,
+    groupName: region,
+    networkBorderGroup: region,
+    messageSet: [],
+  };
+}
+
 /** `i-0000002a` as the id of something else that belongs to it: `vol-0000002a`. */
 function renamed(id: string, kind: string): string {
   return `${kind}-${id.slice(id.lastIndexOf("-") + 1)}`;

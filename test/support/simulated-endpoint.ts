@@ -9,6 +9,7 @@ import type { CloudInstance } from "../../src/core/cloud/facts.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import { errorAnswer, withBody, type Answer } from "./ec2-xml.ts";
 import {
+  availabilityZone,
   renderAnswer,
   reservation,
   routeTable,
@@ -162,6 +163,13 @@ export class SimulatedEndpoint {
           inVpc ? [vpc(item)] : [],
         );
       }
+      case "DescribeAvailabilityZones": {
+        allowOnly(parameters, ["Filter"]);
+        const filters = filtersOf(parameters, (name) => name === "zone-type");
+        return answerOf("availabilityZoneInfo", await this.#ec2.describeAvailabilityZones(signal), ({ id }) =>
+          matches(filters, "zone-type", "availability-zone") ? [availabilityZone(id, this.#context)] : [],
+        );
+      }
       case "CreateRoute":
         await this.#ec2.createRoute(routeRequest(parameters), signal);
         return { return: true };
@@ -186,7 +194,7 @@ export class SimulatedEndpoint {
   } {
     allowOnly(parameters, PAGING);
     const filters = filtersOf(parameters, (name) =>
-      ["vpc-id", "instance-state-name", "tag-key"].includes(name),
+      ["vpc-id", "instance-state-name", "tag-key", "instance-id"].includes(name),
     );
     const [tagKey, ...otherKeys] = filters.get("tag-key") ?? [];
     if (otherKeys.length > 0) {
@@ -195,7 +203,8 @@ export class SimulatedEndpoint {
     return {
       page: { ...pageOf("DescribeInstances", parameters), tagKey },
       // A terminated instance is in no VPC any more, so this filter leaves it out (general knowledge of AWS, not verified).
-      keep: ({ state, interfaces }) =>
+      keep: ({ id, state, interfaces }) =>
+        (!filters.has("instance-id") || matches(filters, "instance-id", id)) &&
         matches(filters, "instance-state-name", state) &&
         (!filters.has("vpc-id") || (interfaces.length > 0 && matches(filters, "vpc-id", this.#region.vpcId))),
     };

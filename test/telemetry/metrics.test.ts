@@ -18,6 +18,7 @@ const empty: MetricsSources = {
   addressing: { hosts: () => ({ hosts: [] }), blocks: () => undefined },
   routes: new FakeRoutes(),
   store: { silentMs: () => 0 },
+  reserved: { overlaps: () => [{ source: "vpc" }] },
 };
 
 /** The values of one metric by its labels, `{a="b"}`, from the text that a scraper reads. */
@@ -77,6 +78,16 @@ it("says nothing of hosts, addresses and the store where there are none", async 
 function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
+
+it("counts networks that overlap a range which is taken, by who has it", async () => {
+  const metrics = new Metrics("2.0.0");
+  metrics.read(empty);
+
+  expect(await valuesOf(metrics, "romana_network_overlaps")).toEqual({
+    '{range="service-range"}': 0,
+    '{range="vpc"}': 1,
+  });
+});
 
 it("counts requests by their pattern, never by what was asked for", async () => {
   const { app, metrics } = await serverWithOneHost();

@@ -6,14 +6,15 @@ import {
   ReplaceRouteCommand,
 } from "@aws-sdk/client-ec2";
 
-import type { CloudFacts } from "../../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance } from "../../core/cloud/facts.ts";
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Admit, Cloud, CloudAction, RouteWrite } from "../../ports/cloud.ts";
+import type { Admit, Cloud, CloudAction, RouteWrite, ZoneSource } from "../../ports/cloud.ts";
 import type { Logger } from "../../ports/logger.ts";
 import { Ec2Caller } from "./ec2-caller.ts";
 import { InstanceReader } from "./read-instances.ts";
 import { readRouteTables, type RouteTableReaderOptions } from "./read-route-tables.ts";
+import { readZones } from "./read-zones.ts";
 import { VpcLayout } from "./vpc-layout.ts";
 
 export interface Ec2CloudOptions {
@@ -44,13 +45,14 @@ export interface Ec2CloudOptions {
 
 /**
  * A VPC through the EC2 API. A pass costs one DescribeInstances and one DescribeRouteTables (further pages are counted apart); subnets and
- * CIDRs are kept for 10 minutes. Nothing is asked per node.
+ * CIDRs are kept for 10 minutes. Nothing is asked per node, but for a look at one that is new.
  */
-export class Ec2Cloud implements Cloud {
+export class Ec2Cloud implements Cloud, ZoneSource {
   readonly #client: EC2Client;
   readonly #region: string;
   readonly #vpcId: string;
   readonly #attemptTimeoutMs: number;
+  readonly #readTimeoutMs: number;
   readonly #caller: Ec2Caller;
   readonly #instances: InstanceReader;
   readonly #tables: RouteTableReaderOptions;
@@ -70,6 +72,7 @@ export class Ec2Cloud implements Cloud {
     this.#region = region;
     this.#vpcId = vpcId;
     this.#attemptTimeoutMs = options.attemptTimeoutMs;
+    this.#readTimeoutMs = timeoutMs;
     this.#caller = caller;
     const common = { client, caller, vpcId, timeoutMs };
     this.#instances = new InstanceReader({
@@ -102,6 +105,22 @@ export class Ec2Cloud implements Cloud {
       subnets,
       routeTables,
     };
+  }
+
+  availabilityZones(signal: AbortSignal): Promise<readonly string[]> {
+    return readZones(
+      {
+        client: this.#client,
+        caller: this.#caller,
+        region: this.#region,
+        timeoutMs: this.#readTimeoutMs,
+      },
+      signal,
+    );
+  }
+
+  describeInstance(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined> {
+    return this.#instances.readOne(instanceId, signal);
   }
 
   async writeRoute(write: RouteWrite, admit: Admit, signal: AbortSignal): Promise<void> {

@@ -70,6 +70,12 @@ const WithRouteTableId = z.object({ RouteTableId: id });
 
 const Ec2Subnet = z.object({ SubnetId: id, AvailabilityZone: id, CidrBlock: cidr });
 
+const Ec2Zone = z.object({
+  ZoneName: id,
+  ZoneType: z.string().default("availability-zone"),
+  State: z.string().default("available"),
+});
+
 const CidrAssociation = z.object({
   CidrBlock: cidr,
   CidrBlockState: z.object({ State: z.string() }).optional(),
@@ -171,6 +177,19 @@ export function readSubnet(item: unknown): Reading<CloudSubnet> {
     ? {
         ok: true,
         value: { id: parsed.data.SubnetId, zone: parsed.data.AvailabilityZone, cidr: parsed.data.CidrBlock },
+      }
+    : { ok: false, id: undefined, problem: problemOf(parsed.error) };
+}
+
+/** Reads an item of DescribeAvailabilityZones; type and state as EC2 names them. */
+export function readZone(
+  item: unknown,
+): Reading<{ readonly name: string; readonly type: string; readonly state: string }> {
+  const parsed = Ec2Zone.safeParse(item);
+  return parsed.success
+    ? {
+        ok: true,
+        value: { name: parsed.data.ZoneName, type: parsed.data.ZoneType, state: parsed.data.State },
       }
     : { ok: false, id: undefined, problem: problemOf(parsed.error) };
 }

@@ -1,8 +1,8 @@
-import type { CloudFacts, CloudSubnet } from "../../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance, CloudSubnet } from "../../core/cloud/facts.ts";
 import { NetworkError, type ErrorKind } from "../../core/errors.ts";
 import type { Cidr } from "../../core/net/cidr.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Admit, Cloud, CloudAction, RouteWrite } from "../../ports/cloud.ts";
+import type { Admit, Cloud, CloudAction, RouteWrite, ZoneSource } from "../../ports/cloud.ts";
 import { Ec2Error } from "./region-state.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import type { Page, SimulatedEc2 } from "./simulated-ec2.ts";
@@ -57,7 +57,7 @@ const ERRORS: Readonly<Record<string, readonly [ErrorKind, string]>> = {
 };
 
 /** The `Cloud` port over a simulated region: the same calls, pages, repeats and errors as the adapter for the real one. */
-export class SimulatedCloud implements Cloud {
+export class SimulatedCloud implements Cloud, ZoneSource {
   readonly #region: SimulatedRegion;
   readonly #ec2: SimulatedEc2;
   readonly #clock: Clock;
@@ -96,6 +96,20 @@ export class SimulatedCloud implements Cloud {
     const { subnets, vpcCidrs } = await this.#readLayout(subnetIds, signal);
     const { vpcId, region } = this.#region;
     return { vpcId, region, vpcCidrs, instances, subnets, routeTables };
+  }
+
+  async availabilityZones(signal: AbortSignal): Promise<readonly string[]> {
+    const zones = await this.#pages("DescribeAvailabilityZones", signal, () =>
+      this.#ec2.describeAvailabilityZones(signal),
+    );
+    return zones.map(({ id }) => id);
+  }
+
+  async describeInstance(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined> {
+    const [instance] = await this.#pages("DescribeInstances", signal, (nextToken) =>
+      this.#ec2.describeInstances({ instanceId, nextToken }, signal),
+    );
+    return instance;
   }
 
   async writeRoute(write: RouteWrite, admit: Admit, signal: AbortSignal): Promise<void> {

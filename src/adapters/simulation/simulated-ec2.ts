@@ -6,7 +6,12 @@ import { Ec2Error, type SimulatedInstance, type SimulatedRouteTable } from "./re
 import type { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedRegion } from "./simulated-region.ts";
 
-export type DescribeAction = "DescribeInstances" | "DescribeRouteTables" | "DescribeSubnets" | "DescribeVpcs";
+export type DescribeAction =
+  | "DescribeAvailabilityZones"
+  | "DescribeInstances"
+  | "DescribeRouteTables"
+  | "DescribeSubnets"
+  | "DescribeVpcs";
 export type Ec2Action = CloudAction | DescribeAction;
 
 /** A call takes `minMs` plus an exponentially distributed rest with the mean `restMs`; half of it on the way there. */
@@ -29,8 +34,9 @@ export interface Ec2Settings {
   readonly buckets: Readonly<Record<Ec2Action, Bucket>>;
 }
 
-/** Most objects of one page, per action (EC2 API: MaxResults). */
+/** Most objects of one page, per action (EC2 API: MaxResults); zones come in one. */
 const PAGE_SIZE: Readonly<Record<DescribeAction, number>> = {
+  DescribeAvailabilityZones: 1_000,
   DescribeInstances: 1_000,
   DescribeRouteTables: 100,
   DescribeSubnets: 1_000,
@@ -50,6 +56,7 @@ export const AWS_SETTINGS: Ec2Settings = {
     ReplaceRoute: MUTATING,
     DeleteRoute: MUTATING,
     ModifyNetworkInterfaceAttribute: { capacity: 100, perSecond: 5 },
+    DescribeAvailabilityZones: DESCRIBING,
     DescribeInstances: DESCRIBING,
     DescribeRouteTables: DESCRIBING,
     DescribeSubnets: DESCRIBING,
@@ -157,16 +164,22 @@ export class SimulatedEc2 {
     });
   }
 
-  /** Instances of the VPC that carry the tag, by id; all without one. Terminated ones stay for an hour. */
+  /** Instances of the VPC that carry the tag or have the id, by id; all without. Terminated ones stay for an hour. */
   describeInstances(
-    request: PageRequest & { readonly tagKey?: string | undefined },
+    request: PageRequest & { readonly tagKey?: string | undefined; readonly instanceId?: string | undefined },
     signal: AbortSignal,
   ): Promise<Page<CloudInstance>> {
     return this.#describe("DescribeInstances", request, signal, (at) => {
       const instances: CloudInstance[] = [];
       for (const instance of this.#region.instances.values()) {
         const tagged = request.tagKey === undefined || request.tagKey in instance.tags;
-        if (tagged && instance.launchedAt <= at && (instance.goneAt ?? Number.POSITIVE_INFINITY) > at) {
+        const named = request.instanceId === undefined || request.instanceId === instance.id;
+        if (
+          tagged &&
+          named &&
+          instance.launchedAt <= at &&
+          (instance.goneAt ?? Number.POSITIVE_INFINITY) > at
+        ) {
           instances.push(instanceAt(instance, at));
         }
       }
@@ -191,6 +204,13 @@ export class SimulatedEc2 {
     return this.#describe("DescribeVpcs", request, signal, () => [
       { id: this.#region.vpcId, cidrs: this.#region.vpcCidrs },
     ]);
+  }
+
+  /** Availability zones by name, whose `id` it is here. */
+  describeAvailabilityZones(signal: AbortSignal): Promise<Page<{ readonly id: string }>> {
+    return this.#describe("DescribeAvailabilityZones", {}, signal, () =>
+      this.#region.zones().map((id) => ({ id })),
+    );
   }
 
   async #mutate(

@@ -19,6 +19,8 @@ export interface RegionOptions {
   /** `vpc-1` when not given. */
   readonly vpcId?: string;
   readonly vpcCidrs: readonly Cidr[];
+  /** Names of its availability zones; those of its subnets count too. */
+  readonly zones?: readonly string[];
   /** Routes that a table may hold; local ones do not count. AWS' default since June 2025 is 500. */
   readonly routeQuota?: number;
   /** A route whose target is gone is reported as `blackhole` after so many milliseconds (default 60,000). */
@@ -62,6 +64,7 @@ export class SimulatedRegion {
   /** Routes that a table may hold. */
   routeQuota: number;
   readonly #clock: Clock;
+  readonly #zones: readonly string[];
   readonly #blackholeDelayMs: number;
   readonly #shutdownMs: number;
   readonly #interfaceByAddress = new Map<Ipv4, SimulatedInterface>();
@@ -75,6 +78,7 @@ export class SimulatedRegion {
     this.vpcId = options.vpcId ?? "vpc-1";
     this.vpcCidrs = options.vpcCidrs;
     this.routeQuota = options.routeQuota ?? 500;
+    this.#zones = options.zones ?? [];
     this.#blackholeDelayMs = options.blackholeDelayMs ?? 60_000;
     this.#shutdownMs = options.shutdownMs ?? 30_000;
   }
@@ -82,6 +86,11 @@ export class SimulatedRegion {
   /** The moment at which the region is, monotonic milliseconds. */
   time(): number {
     return this.#clock.monotonic();
+  }
+
+  /** Names of its availability zones. */
+  zones(): readonly string[] {
+    return [...new Set([...this.#zones, ...[...this.subnets.values()].map(({ zone }) => zone)])];
   }
 
   addSubnet(zone: string, cidr: Cidr): SimulatedSubnet {

@@ -19,6 +19,8 @@ export interface AwsTopologyOptions {
   readonly blockMask?: number;
   /** Default `topology.kubernetes.io`. */
   readonly label?: ZoneLabel;
+  /** Hold a place for a zone to come where rounding leaves none; default false. */
+  readonly roomForZone?: boolean;
 }
 
 /**
@@ -71,7 +73,8 @@ const ZONE_LETTERS: ReadonlyMap<string, string> = new Map([
  *
  * The ranges of zones and of leaf groups are rounded up to a power of two. Zones that the document names take hosts as soon as they
  * have some; what the rounding leaves is a reserve for zones to come. A list of `zones` is carved as given, so name those too that
- * shall have room later.
+ * shall have room later; or ask for `roomForZone`, which appends dummy groups where the zones alone would fill a power of two: each holds the range of a zone,
+ * and is replaced by it later.
  *
  * Throws `NetworkError` `TOPOLOGY_INVALID` for a region or zone that cannot be one, an unknown region without zones, or groups that
  * would be smaller than a block.
@@ -83,18 +86,32 @@ export function awsTopology(options: AwsTopologyOptions): TopologyDocument {
     cidr = "100.96.0.0/11",
     blockMask = 29,
     label = "topology.kubernetes.io",
+    roomForZone = false,
   } = options;
   const zones = zonesOf(region, options.zones ?? []);
-  checkSizes(zones.length, groupsPerZone, cidr, blockMask);
+  const places = roomForZone ? placesWithRoom(zones.length) : zones.length;
+  checkSizes(places, groupsPerZone, cidr, blockMask);
   return {
     networks: [{ name: "romana-network", cidr: networkOf(cidr), block_mask: blockMask }],
     topologies: [
       {
         networks: ["romana-network"],
-        map: zones.map((zone) => zoneGroup(region, zone, groupsPerZone, label)),
+        map: [
+          ...zones.map((zone) => zoneGroup(region, zone, groupsPerZone, label)),
+          ...Array.from({ length: places - zones.length }, () => ({
+            name: "room for a zone to come",
+            dummy: true,
+          })),
+        ],
       },
     ],
   };
+}
+
+/** Elements of a map that leaves room: three at least, so that its ranges are quarters, and no power of two. */
+function placesWithRoom(zones: number): number {
+  const isFull = 2 ** siblingBits(zones) === zones;
+  return Math.max(3, isFull ? zones + 1 : zones);
 }
 
 function zoneGroup(region: string, zone: string, count: number, label: ZoneLabel): GroupDocument {

@@ -8,10 +8,11 @@ import { cloudContract, type CloudWorld } from "../../contracts/cloud.ts";
 
 /** Longer than the lag of describes and the delay of blackholes. */
 const SEEN_BY_ALL_MS = 61_000;
+const ZONES = ["us-west-2b", "us-west-2a"];
 
 async function createWorld(): Promise<CloudWorld> {
   const clock = new VirtualClock();
-  const region = new SimulatedRegion({ clock, vpcCidrs: [parseCidr("10.0.0.0/16")] });
+  const region = new SimulatedRegion({ clock, vpcCidrs: [parseCidr("10.0.0.0/16")], zones: ZONES });
   region.addRouteTable({ main: true });
   const ec2 = new SimulatedEc2({ region, clock, random: new SeededRandom("ec2") });
   const cloud = new SimulatedCloud({ region, ec2, clock, random: new SeededRandom("cloud") });
@@ -24,7 +25,7 @@ async function createWorld(): Promise<CloudWorld> {
   return {
     cloud,
     vpcId: region.vpcId,
-    zones: ["us-west-2a", "us-west-2b"],
+    zones: ZONES,
     createSubnet: (zone, cidr) => Promise.resolve(region.addSubnet(zone, cidr).id),
     createRouteTable: (subnetIds) => Promise.resolve(region.addRouteTable({ subnetIds }).id),
     runInstance: (subnetId, tags) => {

@@ -1,0 +1,75 @@
+import type { ClusterService, ClusterServiceCidr } from "../core/cluster/objects.ts";
+import { keyOf } from "../core/cluster/objects.ts";
+import { API_SERVICE, findServiceRanges, type ServiceRangeFinding } from "../core/cluster/service-range.ts";
+import type { Cidr } from "../core/net/cidr.ts";
+import type { ReservedRange } from "../core/topology/check-topology.ts";
+import type { Logger } from "../ports/logger.ts";
+import type { ObjectReader } from "../services/cluster/object-view.ts";
+
+export interface ServiceRangeKeeperOptions {
+  readonly serviceCidrs: ObjectReader<ClusterServiceCidr>;
+  readonly services: ObjectReader<ClusterService>;
+  /** `--service-range`. */
+  readonly flag: Cidr | undefined;
+  /** Called with every range of service addresses, at the start and after each change; it must not throw. */
+  readonly onRange: (ranges: readonly ReservedRange[]) => void;
+  readonly log: Logger;
+}
+
+/** Follows the ranges of service addresses, on every replica: whoever takes a topology must know them, and a ServiceCIDR may be added at any time. */
+export class ServiceRangeKeeper {
+  readonly #options: ServiceRangeKeeperOptions;
+  readonly #ends: (() => void)[] = [];
+  #finding: ServiceRangeFinding = { ranges: [], warnings: [] };
+
+  constructor(options: ServiceRangeKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** What is known now. */
+  finding(): ServiceRangeFinding {
+    return this.#finding;
+  }
+
+  start(): void {
+    const { serviceCidrs, services } = this.#options;
+    const look = (): void => this.#look();
+    this.#ends.push(
+      serviceCidrs.onSynced(look),
+      serviceCidrs.onChange(look),
+      services.onSynced(look),
+      services.onChange(({ object }) => {
+        if (keyOf(object) === API_SERVICE) {
+          look();
+        }
+      }),
+    );
+    look();
+  }
+
+  stop(): Promise<void> {
+    this.#ends.splice(0).forEach((end) => end());
+    return Promise.resolve();
+  }
+
+  #look(): void {
+    const { serviceCidrs, services, flag, onRange, log } = this.#options;
+    const finding = findServiceRanges({
+      serviceCidrs: serviceCidrs.synced ? [...serviceCidrs.values()] : undefined,
+      apiServiceIps: services.synced ? (services.get(API_SERVICE)?.clusterIps ?? []) : undefined,
+      flag,
+    });
+    const { ranges, warnings } = this.#finding;
+    this.#finding = finding;
+    for (const warning of finding.warnings.filter((each) => !warnings.includes(each))) {
+      log.warn({ warning }, "the service range wants a look");
+    }
+    if (JSON.stringify(finding.ranges) !== JSON.stringify(ranges)) {
+      log.info(
+        { ranges: finding.ranges.map(({ cidr, learned }) => `${cidr} (${learned})`) },
+        "no network may overlap the service range",
+      );
+      onRange(finding.ranges.map(({ cidr, learned }) => ({ cidr, what: `the service range ${learned}` })));
+    }
+  }
+}
