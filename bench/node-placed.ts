@@ -23,9 +23,12 @@ export async function bench(): Promise<BenchRow[]> {
   const times = await withLab({ zones: ZONES }, async (lab) => {
     const instances: LabInstance[] = [];
     for (let zone = 0; zone < ZONES; zone += 1) {
-      instances.push(...(await lab.vpc.runMany(zone, Math.ceil((STANDING + NODES) / ZONES))));
+      const left = STANDING + NODES - instances.length;
+      instances.push(...(await lab.vpc.runMany(zone, Math.ceil(left / (ZONES - zone)))));
     }
-    const [standing, coming] = [instances.slice(0, STANDING), instances.slice(STANDING, STANDING + NODES)];
+    // Of every zone some stand, and the others come in turns.
+    const mixed = instances.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    const [standing, coming] = [mixed.slice(0, STANDING), mixed.slice(STANDING)];
     for (const instance of standing) {
       await join(lab, instance);
     }
