@@ -26,7 +26,7 @@ export async function bench(): Promise<BenchRow[]> {
       const left = STANDING + NODES - instances.length;
       instances.push(...(await lab.vpc.runMany(zone, Math.ceil(left / (ZONES - zone)))));
     }
-    // Of every zone some stand, and the others come in turns.
+    // Their ids are random: the zones are mixed.
     const mixed = instances.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const [standing, coming] = [mixed.slice(0, STANDING), mixed.slice(STANDING)];
     for (const instance of standing) {
