@@ -47,13 +47,32 @@ export async function startFixtureEtcd(
 
 /** Writes a fixture as JSON into an etcd that no API server has used yet: 26,000 objects take about 10 s. */
 export async function writeFixture(etcd: EtcdServer, size: FixtureSize): Promise<void> {
-  const transactions = transactionsOf(fixtureObjects(size));
+  await writeObjects(etcd, fixtureObjects(size));
+}
+
+/** Puts objects into etcd past the API server, which sees them as if another API server had taken them. */
+export async function writeObjects(etcd: EtcdServer, objects: Iterable<StoredObject>): Promise<void> {
+  const transactions = transactionsOf(objects);
   const write = async (): Promise<void> => {
     for (const body of transactions) {
       await commit(etcd, body);
     }
   };
   await Promise.all(Array.from({ length: TRANSACTIONS_AT_ONCE }, write));
+}
+
+/** Deletes up to 100 objects the same way. */
+export async function deleteObjects(etcd: EtcdServer, keys: readonly string[]): Promise<void> {
+  const success = keys.map((key) => ({ requestDeleteRange: { key: Buffer.from(key).toString("base64") } }));
+  await commit(etcd, JSON.stringify({ success }));
+}
+
+/** Makes etcd forget all history: who watches from an earlier revision has to list again. */
+export async function compact(etcd: EtcdServer): Promise<void> {
+  const status = JSON.parse(await etcd.etcdctl(["endpoint", "status", "--write-out=json"])) as readonly [
+    { readonly Status: { readonly header: { readonly revision: number } } },
+  ];
+  await etcd.etcdctl(["compact", String(status[0].Status.header.revision)]);
 }
 
 async function makeSnapshot(size: FixtureSize, file: string): Promise<void> {

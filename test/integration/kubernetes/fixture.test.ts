@@ -16,7 +16,7 @@ import {
 } from "../../support/fixture-objects.ts";
 import { POLICY_SHAPES, Words } from "../../support/fixture-policies.ts";
 import { KubeApiServer, requireKubeApi } from "../../support/kube-api.ts";
-import { startFixtureEtcd } from "../../support/kube-fixture.ts";
+import { compact, deleteObjects, startFixtureEtcd, writeObjects } from "../../support/kube-fixture.ts";
 import {
   create,
   networkPolicy,
@@ -123,6 +123,30 @@ describe.skipIf(requireKubeApi())("a cluster that was written into etcd", () => 
     );
 
     expect(made.status).toMatchObject({ phase: "Running", podIPs: [{ ip: "100.127.0.1" }] });
+  });
+
+  it("changes past the API server while that is away, with and without etcd's history", async () => {
+    const inside = namespaceName(3);
+    const pods = (await list(`/api/v1/namespaces/${inside}/pods`)).items.map(({ metadata }) => metadata.name);
+    const [gone = "", compactedAway = ""] = pods;
+    const beyond = [...fixtureObjects({ ...SIZE, nodes: SIZE.nodes + 1 })].find(
+      ({ key }) => key === `/registry/minions/${nodeName(SIZE.nodes)}`,
+    );
+
+    await server.kill();
+    await deleteObjects(etcd, [`/registry/pods/${inside}/${gone}`]);
+    await writeObjects(etcd, beyond === undefined ? [] : [beyond]);
+    server.spawn();
+    await server.ready();
+    await server.kill();
+    await deleteObjects(etcd, [`/registry/pods/${inside}/${compactedAway}`]);
+    await compact(etcd);
+    server.spawn();
+    await server.ready();
+
+    const left = (await list(`/api/v1/namespaces/${inside}/pods`)).items.map(({ metadata }) => metadata.name);
+    expect(left).toEqual(pods.slice(2));
+    expect((await server.request("GET", `/api/v1/nodes/${nodeName(SIZE.nodes)}`)).status).toBe(200);
   });
 
   it.for(Object.keys(POLICY_SHAPES))("has policies that the API server takes: %s", async (shape) => {
