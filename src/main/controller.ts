@@ -3,6 +3,7 @@ import { hostname, uptime } from "node:os";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
 import { EtcdStore } from "../adapters/etcd/etcd-store.ts";
+import { createKubernetes, isInCluster, type Kubernetes } from "../adapters/kubernetes/create-kubernetes.ts";
 import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
@@ -19,6 +20,7 @@ import { builtinTopology } from "../core/topology/builtin.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
+import { TokenReviewAuthenticator } from "../services/token-review.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
@@ -34,8 +36,15 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   const closers: (() => void | Promise<void>)[] = [];
   try {
     const initialTopology = readInitialTopology(config);
+    const kubernetes = openCluster(config, clock, log);
+    closers.push(() => kubernetes?.close());
     // Before anything is opened, so that a mistake in a certificate or a token file changes nothing.
-    const security = await createSecurity(config.security, clock, log.child({ component: "api" }));
+    const security = await createSecurity(
+      config.security,
+      clock,
+      log.child({ component: "api" }),
+      kubernetes === undefined ? [] : [reviewTokens(kubernetes, config, clock, log)],
+    );
     closers.push(() => security.close());
     const store = openStore(config, clock, log);
     closers.push(() => store.close());
@@ -80,6 +89,14 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         prober,
         config,
         initialTopology,
+        zones:
+          ec2 && (async (abort) => ({ region: ec2.region, zones: await ec2.cloud.availabilityZones(abort) })),
+        cluster: kubernetes && {
+          source: kubernetes.source,
+          writer: kubernetes.writer,
+          lease: config.kubernetes.election === "store" ? undefined : kubernetes.lease,
+          config: config.kubernetes,
+        },
         isOwn: isOwnAddress,
         version: readVersion(),
         cloudName: config.cloud,
@@ -98,6 +115,10 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       },
       routes: plane.routes,
       store: plane.follower,
+      reserved: plane.reserved,
+      ...(kubernetes === undefined || plane.cluster === undefined
+        ? {}
+        : { cluster: { view: plane.cluster.view, source: kubernetes.source } }),
     });
     // One controller with a store of its own stays small; those that share etcd are there for many nodes.
     const leanPercent = config.store.kind === "etcd" ? growthOf(process.execArgv) : undefined;
@@ -122,6 +143,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       metrics,
       explain: plane.explain,
       state: plane.transfer,
+      pods: plane.cluster?.segments,
       log: log.child({ component: "api" }),
       authentication: security.authentication,
       limits: { maxInFlight: config.maxInFlight },
@@ -145,6 +167,47 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       await close();
     }
   }
+}
+
+/** The cluster that the configuration names; `undefined` for none. Throws `CLUSTER_UNCONFIGURED`. */
+function openCluster({ kubernetes }: ControllerConfig, clock: Clock, log: Logger): Kubernetes | undefined {
+  const { source, lease } = kubernetes;
+  const found =
+    source.kind !== "auto" ? source : isInCluster(process.env) ? { kind: "in-cluster" as const } : undefined;
+  if (found === undefined || found.kind === "off") {
+    if (kubernetes.election === "lease") {
+      throw new NetworkError(
+        "invalid",
+        "CLUSTER_UNCONFIGURED",
+        "--election=lease wants a cluster, and none is followed: say which with --kubernetes, or leave --election out",
+      );
+    }
+    return undefined;
+  }
+  return createKubernetes({
+    source: found,
+    version: readVersion(),
+    clock,
+    log: log.child({ component: "kubernetes" }),
+    lease,
+  });
+}
+
+/** Knows the tokens of service accounts. */
+function reviewTokens(
+  { reviewer }: Kubernetes,
+  { kubernetes }: ControllerConfig,
+  clock: Clock,
+  log: Logger,
+): TokenReviewAuthenticator {
+  const { tokenAudience: audience, agentServiceAccount } = kubernetes;
+  return new TokenReviewAuthenticator({
+    reviewer,
+    audience,
+    agentServiceAccount,
+    clock,
+    log: log.child({ component: "api" }),
+  });
 }
 
 function openStore({ store, etcd }: ControllerConfig, clock: Clock, log: Logger): Store {

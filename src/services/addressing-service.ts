@@ -145,6 +145,11 @@ export class AddressingService {
     return renderTopology(topology, (network, leafCidr) => viewHostsOf(state, network, leafCidr));
   }
 
+  /** The document as it was read, in its canonical form: without ranges, and without hosts that were learned. */
+  topologyDocument(): TopologyDocument {
+    return this.#cache.current.topology.document;
+  }
+
   /** The revision counts topology updates and changes of hosts; the warnings are those of the last update. */
   topologyStatus(): { readonly revision: number; readonly warnings: readonly Problem[] } {
     return { revision: this.#cache.current.topologyRevision, warnings: this.#cache.current.warnings };

@@ -62,7 +62,7 @@ describe("deploy/config.schema.json", () => {
     ["an empty value", "lease: ''"],
   ] as const)("refuses %s, as the controller does", ([, text]) => {
     expect(accepts(text)).toBe(false);
-    expect(() => load(text, [])).toThrow();
+    expect(() => load(text, [])).toThrow("the configuration is not valid");
   });
 
   it("takes lists where an option may be given several times, and only there", () => {

@@ -6,7 +6,7 @@ import { z } from "zod";
 
 import { kustomize, renderedManifests } from "../../../scripts/deploy-files.ts";
 import { toolPath } from "../../support/tools.ts";
-import { comparable, helmTemplate, nameOf, readManifests, requireTools } from "./manifests.ts";
+import { comparable, helmTemplate, nameOf, readManifests, requireTools, type Manifest } from "./manifests.ts";
 
 const overlays = [
   "kops",
@@ -19,9 +19,9 @@ const overlays = [
 
 describe.skipIf(requireTools("kustomize"))("the single files", () => {
   it("are what kustomize makes of the overlays (node scripts/render-deploy.ts)", () => {
-    for (const [path, text] of renderedManifests()) {
-      expect(readFileSync(path, "utf8"), path).toBe(text);
-    }
+    const made = renderedManifests();
+
+    expect(new Map([...made.keys()].map((path) => [path, readFileSync(path, "utf8")]))).toEqual(made);
   });
 });
 
@@ -40,12 +40,9 @@ describe.skipIf(requireTools("kustomize", "helm"))("the chart", () => {
     const charts = readManifests(helmTemplate(...values));
 
     expect(charts.map(nameOf).toSorted()).toEqual(ours.map(nameOf).toSorted());
-    for (const manifest of ours) {
-      const same = charts.find((each) => nameOf(each) === nameOf(manifest));
-      expect(same === undefined ? undefined : comparable(same), nameOf(manifest)).toEqual(
-        comparable(manifest),
-      );
-    }
+    const byName = (manifests: readonly Manifest[]) =>
+      Object.fromEntries(manifests.map((manifest) => [nameOf(manifest), comparable(manifest)]));
+    expect(byName(charts)).toEqual(byName(ours));
   });
 
   it("makes the ServiceMonitor of the component", () => {
