@@ -230,11 +230,10 @@ function removeHost({ world, removals, waits }: Draft, host: KnownHost): string 
   };
   if (!world.cloud) {
     const goneMs = world.goneMs(host) ?? 0;
-    const seconds = Math.ceil((world.hostGraceMs - goneMs) / 1000);
     return goneMs >= world.hostGraceMs
       ? remove(`its Node has been gone for ${Math.round(goneMs / 1000)} s`)
       : wait(
-          `its former machine has ${seconds} s left`,
+          `its Node has been gone for less than ${world.hostGraceMs / 1000} s`,
           world.goneMs(host) === undefined ? undefined : world.hostGraceMs - goneMs,
         );
   }
