@@ -1,6 +1,8 @@
 import { AddressCollector } from "../controllers/address-collector.ts";
 import type { Duties } from "../controllers/leader-terms.ts";
 import { PolicyTranslator } from "../controllers/policy-translator.ts";
+import { ServiceChecker } from "../controllers/service-checker.ts";
+import { TopologyFileWatcher } from "../controllers/topology-file-watcher.ts";
 import { TopologyStarter } from "../controllers/topology-starter.ts";
 import type { Leadership } from "../ports/election.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
@@ -25,6 +27,15 @@ export interface ClusterDutyContext {
   readonly cloudDuties: LeaderDuties | undefined;
   readonly chooseTopology: (signal: AbortSignal) => Promise<unknown>;
 }
+
+/** The ConfigMap that holds a topology of the users' own (`deploy/kubernetes/overlays`); events name it by its name alone. */
+const NETWORK_CONF = {
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  namespace: "kube-system",
+  name: "romana-network-conf",
+  uid: "",
+};
 
 /** Begins the duties of a term. The parts are made anew each term, and reach the same end from any start. */
 export function beginClusterDuties(
@@ -55,7 +66,25 @@ export function beginClusterDuties(
     graceMs: from?.config.addressGraceMs ?? 0,
     guard: term.guard,
   });
-  const parts = [topology, translator, collector];
+  const file = from?.topologyFile;
+  const parts = [
+    topology,
+    translator,
+    collector,
+    new ServiceChecker({ services: view.services, events, clock }),
+    ...(file === undefined
+      ? []
+      : [
+          new TopologyFileWatcher({
+            ...file,
+            inForce: () => addressing.topologyDocument(),
+            overrides: from?.config.cidrOverrides ?? [],
+            events,
+            subject: NETWORK_CONF,
+            log,
+          }),
+        ]),
+  ];
   parts.forEach((part) => part.start());
   return {
     translator,

@@ -8,6 +8,7 @@ import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
 import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
+import { FileFollower } from "../adapters/system/file-follower.ts";
 import { growthOf, HeapRoom, v8Heap } from "../adapters/system/heap-room.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
 import { endStreams, listen } from "../api/listen.ts";
@@ -23,8 +24,12 @@ import type { Store } from "../ports/store.ts";
 import { TokenReviewAuthenticator } from "../services/token-review.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import type { ClusterParts } from "./create-cluster.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 import { createSecurity } from "./create-security.ts";
+
+/** Of a topology document, as of one that is posted. */
+const MAX_TOPOLOGY_BYTES = 16 * 1024 * 1024;
 
 /** Root of all keys in a store of our own. */
 const PREFIX = "/romana";
@@ -96,6 +101,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
           writer: kubernetes.writer,
           lease: config.kubernetes.election === "store" ? undefined : kubernetes.lease,
           config: config.kubernetes,
+          topologyFile: topologyFile(config, clock),
         },
         isOwn: isOwnAddress,
         version: readVersion(),
@@ -191,6 +197,18 @@ function openCluster({ kubernetes }: ControllerConfig, clock: Clock, log: Logger
     log: log.child({ component: "kubernetes" }),
     lease,
   });
+}
+
+/** The file that `--topology` names, to be followed. */
+function topologyFile({ topology }: ControllerConfig, clock: Clock): ClusterParts["topologyFile"] {
+  return topology?.kind !== "file"
+    ? undefined
+    : {
+        path: topology.path,
+        parse: (text) => JSON.parse(stripComments(text)),
+        follow: (tell) =>
+          new FileFollower({ ...tell, path: topology.path, maxBytes: MAX_TOPOLOGY_BYTES, clock }),
+      };
 }
 
 /** Knows the tokens of service accounts. */

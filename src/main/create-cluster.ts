@@ -1,5 +1,6 @@
 import type { KubernetesConfig } from "../config/load.ts";
 import { ServiceRangeKeeper } from "../controllers/service-range-keeper.ts";
+import type { TopologyFileWatcherOptions } from "../controllers/topology-file-watcher.ts";
 import { API_SERVICE } from "../core/cluster/service-range.ts";
 import { NetworkError } from "../core/errors.ts";
 import type { Cidr } from "../core/net/cidr.ts";
@@ -21,6 +22,8 @@ export interface ClusterParts {
   /** The Lease that chooses the leader; absent: the store does. */
   readonly lease: LeaseLock | undefined;
   readonly config: KubernetesConfig;
+  /** The file that the topology came from, when it came from one. */
+  readonly topologyFile?: Pick<TopologyFileWatcherOptions, "path" | "follow" | "parse"> | undefined;
 }
 
 /** What every replica knows of the cluster, whoever leads. */

@@ -184,7 +184,7 @@ export async function createControlPlane(
     explainRoute: (cidr) => explainer().explainRoute(cidr),
   };
   function explainer(): Explainer {
-    return new Explainer({ addressing, routes: duties?.explained });
+    return new Explainer({ addressing, routes: duties?.explained, endpoints: cluster?.endpoints });
   }
   const transfer = new StateService({
     keeper: addressing,
