@@ -18,8 +18,8 @@ export const KINDS = [
 ] as const;
 
 const SYNC_MS = 120_000;
-/** How often the metrics are read: an answer takes the controller about 2 ms. */
-const READ_EVERY_MS = 20;
+/** How often the metrics are read. */
+const READ_EVERY_MS = 50;
 
 /** Runs `work` in a lab, which ends with it. */
 export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) => Promise<T>): Promise<T> {
@@ -38,24 +38,23 @@ export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) =
 
 /** Waits until every kind was listed and is followed, with so many objects of some kinds. Answers the milliseconds. */
 export async function synced(
-  { metric, process }: LabFollower,
+  { metrics, process }: LabFollower,
   counts: Partial<Record<(typeof KINDS)[number], number>> = {},
 ): Promise<number> {
   try {
     return await until(
       "every kind is in sync",
       async () => {
-        for (const kind of KINDS) {
+        const metric = await metrics();
+        return KINDS.every((kind) => {
           const wanted = counts[kind];
-          if (
-            (await metric("romana_cluster_synced", { kind })) !== 1 ||
-            (await metric("romana_cluster_problem", { kind })) === 1 ||
-            (wanted !== undefined && (await metric("romana_cluster_objects", { kind })) !== wanted)
-          ) {
-            return false;
-          }
-        }
-        return true;
+          return (
+            // A kind is watched when its list is in.
+            (metric("romana_cluster_watches_total", { kind }) ?? 0) > 0 &&
+            metric("romana_cluster_problem", { kind }) === 0 &&
+            (wanted === undefined || metric("romana_cluster_objects", { kind }) === wanted)
+          );
+        });
       },
       SYNC_MS,
       READ_EVERY_MS,
@@ -68,17 +67,16 @@ export async function synced(
 }
 
 /** How often each kind was listed so far. */
-export async function listsOf({ metric }: LabFollower): Promise<readonly number[]> {
-  return await Promise.all(
-    KINDS.map(async (kind) => (await metric("romana_cluster_lists_total", { kind })) ?? 0),
-  );
+export async function listsOf({ metrics }: LabFollower): Promise<readonly number[]> {
+  const metric = await metrics();
+  return KINDS.map((kind) => metric("romana_cluster_lists_total", { kind }) ?? 0);
 }
 
 /** Waits until so many hosts have their place. Answers the milliseconds. */
-export async function placed({ metric }: LabFollower, hosts: number): Promise<number> {
+export async function placed({ metrics }: LabFollower, hosts: number): Promise<number> {
   return await until(
     `${hosts} hosts are placed`,
-    async () => (await metric("romana_hosts", { state: "placed" })) === hosts,
+    async () => (await metrics())("romana_hosts", { state: "placed" }) === hosts,
     SYNC_MS,
     READ_EVERY_MS,
   );

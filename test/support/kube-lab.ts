@@ -49,9 +49,12 @@ export interface LaunchOptions {
 export interface LabFollower {
   readonly process: Replica;
   readonly client: RomanaClient;
-  /** The sum of a metric's values over the labels that are asked for; `undefined` while it has none. */
-  readonly metric: (name: string, labels?: Readonly<Record<string, string>>) => Promise<number | undefined>;
+  /** Its metrics as they are now. */
+  readonly metrics: () => Promise<MetricValues>;
 }
+
+/** The sum of a metric's values over the labels that are asked for; `undefined` when it has none. */
+export type MetricValues = (name: string, labels?: Readonly<Record<string, string>>) => number | undefined;
 
 /**
  * A real API server with our own roles in it, a VPC in moto where one is asked for, and real controllers that follow both as the service account of our manifests:
@@ -158,11 +161,12 @@ export class KubeLab {
       endpoint: { kind: "tcp", host: "127.0.0.1", port },
       signal: this.#stopping.signal,
     });
-    const metric: LabFollower["metric"] = async (name, labels = {}) => {
+    const metrics = async (): Promise<MetricValues> => {
       const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: this.#stopping.signal });
-      return sumOf(await answer.text(), name, labels);
+      const text = await answer.text();
+      return (name, labels = {}) => sumOf(text, name, labels);
     };
-    const follower = { process, client, metric };
+    const follower = { process, client, metrics };
     this.#followers.push(follower);
     return follower;
   }
