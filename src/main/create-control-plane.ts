@@ -6,6 +6,7 @@ import { NoRoutes } from "../controllers/route-reporter.ts";
 import type { Election } from "../ports/election.ts";
 import { AddressingService } from "../services/addressing-service.ts";
 import { prepareStore } from "../services/addressing/schema.ts";
+import { ClusterPolicyStore } from "../services/cluster-policy-store.ts";
 import { PolicyService } from "../services/policy-service.ts";
 import { ResourceFeed } from "../services/resource-feed.ts";
 import { RouteFeedSource } from "../services/route-feed-source.ts";
@@ -22,6 +23,8 @@ import { beginDuties, type LeaderDuties } from "./leader-duties.ts";
 export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly policies: PolicyService;
+  /** Models of NetworkPolicies and isolated namespaces; written by the leader's duties. */
+  readonly clusterPolicies: ClusterPolicyStore;
   readonly tenants: TenantService;
   readonly feed: ResourceFeed;
   readonly explain: Pick<Explainer, "explainIp" | "explainRoute">;
@@ -67,6 +70,7 @@ export async function createControlPlane(
   });
   follower.add(election);
   const policies = new PolicyService({ store, follower, log, prefix, random: parts.random });
+  const clusterPolicies = new ClusterPolicyStore({ store, follower, log, prefix });
   const tenants = new TenantService({
     store,
     follower,
@@ -109,7 +113,7 @@ export async function createControlPlane(
     clock,
   });
   const feed = new ResourceFeed({
-    sources: watchSources(addressing, policies, routeFeed),
+    sources: watchSources({ addressing, policies, clusterPolicies, routes: routeFeed }),
     reached: (revision, abort) => follower.reached(revision, abort),
     clock,
     log,
@@ -157,6 +161,7 @@ export async function createControlPlane(
     transfer,
     addressing,
     policies,
+    clusterPolicies,
     tenants,
     feed,
     election,
