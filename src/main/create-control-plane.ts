@@ -28,6 +28,8 @@ import { beginDuties, type LeaderDuties } from "./leader-duties.ts";
 export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly policies: PolicyService;
+  /** Models of NetworkPolicies and isolated namespaces; written by the leader's duties. */
+  readonly clusterPolicies: ClusterPolicyStore;
   readonly tenants: TenantService;
   readonly feed: ResourceFeed;
   readonly explain: Pick<Explainer, "explainIp" | "explainRoute">;
@@ -81,6 +83,7 @@ export async function createControlPlane(
   const election = lock === undefined ? new StoreElection(stands) : new LeaseElection({ ...stands, lock });
   follower.add(election);
   const policies = new PolicyService({ store, follower, log, prefix, random: parts.random });
+  const clusterPolicies = new ClusterPolicyStore({ store, follower, log, prefix });
   const tenants = new TenantService({
     store,
     follower,
@@ -89,7 +92,6 @@ export async function createControlPlane(
     prefix,
     random: parts.random,
   });
-  const clusterPolicies = new ClusterPolicyStore({ store, follower, log, prefix });
   follower.start();
   const reserved = new ReservedRanges({ addressing, log: log.child({ component: "addressing" }) });
   if (config.serviceRange !== undefined) {
@@ -140,7 +142,7 @@ export async function createControlPlane(
     clock,
   });
   const feed = new ResourceFeed({
-    sources: watchSources(addressing, { own: policies, cluster: clusterPolicies }, routeFeed),
+    sources: watchSources({ addressing, policies, clusterPolicies, routes: routeFeed }),
     reached: (revision, abort) => follower.reached(revision, abort),
     clock,
     log,
@@ -200,6 +202,7 @@ export async function createControlPlane(
     transfer,
     addressing,
     policies,
+    clusterPolicies,
     tenants,
     feed,
     election,

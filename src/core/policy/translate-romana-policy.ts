@@ -4,8 +4,15 @@ import type { Policy, PolicyEndpoint, PolicyEntry, PolicyRule } from "./policy.t
 
 /** The id of the model of one of Romana's documents. The prefix keeps a document that somebody calls `kube.…` apart from the models of NetworkPolicies. */
 export function romanaModelId(policyId: string): string {
-  return `romana.${policyId}`;
+  return `${PREFIX}${policyId}`;
 }
+
+/** The id of the document that a model comes from, by the model's id; `undefined` for what comes from elsewhere. */
+export function romanaPolicyId(modelId: string): string | undefined {
+  return modelId.startsWith(PREFIX) ? modelId.slice(PREFIX.length) : undefined;
+}
+
+const PREFIX = "romana.";
 
 /**
  * The model of one of Romana's documents. There is nothing in a policy that was read (`readPolicies`) which it cannot say; the description and `is_stateful`, which mean nothing to
