@@ -13,7 +13,7 @@ const sources = globSync("src/**/*.ts").toSorted();
 const records = globSync("docs/adr/[0-9]*.md").toSorted();
 
 /** Literals in the sources that look like an error code and are a variable of the environment or another program's code. */
-const notOurCode = /^(AWS|EAI|ERR|FST|HPE|NO|ROMANA|SQLITE)_/;
+const notOurCode = /^(AWS|EAI|ERR|FST|HPE|KUBERNETES|NO|ROMANA|SQLITE)_/;
 
 /** Hosts that a page may send its reader to. */
 const knownHosts = new Set([
