@@ -253,7 +253,8 @@ class Term implements Leadership {
   #watchDeadline(): void {
     this.#deadline?.cancel();
     const remaining = this.remainingMs();
-    if (remaining <= 0) {
+    // What is left of a millisecond is rounding: a timer for it may fire before any time has passed.
+    if (remaining < 1) {
       this.end("the store did not renew the lease in time");
     } else {
       this.#deadline = this.#options.clock.setTimer(remaining, () => this.#watchDeadline());

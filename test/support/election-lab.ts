@@ -1,8 +1,10 @@
 import { MemoryStore } from "../../src/adapters/memory/memory-store.ts";
 import { SeededRandom } from "../../src/adapters/simulation/seeded-random.ts";
 import { VirtualClock } from "../../src/adapters/simulation/virtual-clock.ts";
+import { NetworkError } from "../../src/core/errors.ts";
 import type { LeaseLock, LeaseState } from "../../src/ports/cluster.ts";
 import type { Election, Leadership } from "../../src/ports/election.ts";
+import type { Logger } from "../../src/ports/logger.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { LeaseElection } from "../../src/services/lease-election.ts";
 import { StoreElection } from "../../src/services/store-election.ts";
@@ -13,16 +15,39 @@ import { silentLog } from "./silent-log.ts";
 const never = new AbortController().signal;
 export const TTL_MS = 5000;
 
-/** Lets calls through, or lets them wait until they are given up. */
+/** The way from a replica to a server, and what happens on it. */
 export class Line {
+  /** Calls wait until they are given up. */
   cut = false;
+  /** Calls are refused with it. */
+  refuse: NetworkError | undefined;
+  /** So many changes more are made, and their answers lost. */
+  loseAnswers = 0;
+  /** Changes fail, reads do not. */
+  failChanges = false;
 
-  through<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
-    return this.cut
-      ? new Promise((_, reject) => {
-          signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-        })
-      : call();
+  async through<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    if (this.cut) {
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+      });
+    }
+    if (this.refuse !== undefined) {
+      throw this.refuse;
+    }
+    return call();
+  }
+
+  async change<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    if (this.failChanges) {
+      throw new NetworkError("transient", "STORE_UNAVAILABLE", "the connection was refused");
+    }
+    const answer = await this.through(signal, call);
+    if (this.loseAnswers > 0) {
+      this.loseAnswers -= 1;
+      throw new NetworkError("transient", "STORE_UNAVAILABLE", "the connection broke before the answer");
+    }
+    return answer;
   }
 }
 
@@ -43,7 +68,7 @@ class CutStore implements Store {
   list: Store["list"] = (prefix, signal) =>
     this.#line.through(signal, () => this.#store.list(prefix, signal));
   commit: Store["commit"] = (transaction, signal) =>
-    this.#line.through(signal, () => this.#store.commit(transaction, signal));
+    this.#line.change(signal, () => this.#store.commit(transaction, signal));
   grantLease: Store["grantLease"] = (ttlMs, signal) =>
     this.#line.through(signal, () => this.#store.grantLease(ttlMs, signal));
   keepAlive: Store["keepAlive"] = (lease, signal) =>
@@ -73,9 +98,9 @@ class CutLease implements LeaseLock {
   read = (signal: AbortSignal): Promise<LeaseState | undefined> =>
     this.#line.through(signal, () => this.#lease.read(signal));
   create = (state: Omit<LeaseState, "resourceVersion">, signal: AbortSignal): Promise<LeaseState> =>
-    this.#line.through(signal, () => this.#lease.create(state, signal));
+    this.#line.change(signal, () => this.#lease.create(state, signal));
   update = (state: LeaseState, signal: AbortSignal): Promise<LeaseState> =>
-    this.#line.through(signal, () => this.#lease.update(state, signal));
+    this.#line.change(signal, () => this.#lease.update(state, signal));
 }
 
 export interface LabReplica {
@@ -119,7 +144,12 @@ export class ElectionLab {
     {
       kind = this.#kind,
       uptimeMs,
-    }: { readonly kind?: "store" | "lease"; readonly uptimeMs?: () => number } = {},
+      log = silentLog,
+    }: {
+      readonly kind?: "store" | "lease";
+      readonly uptimeMs?: () => number;
+      readonly log?: Logger | undefined;
+    } = {},
   ): Promise<LabReplica> {
     const { clock, store: shared } = this;
     const toStore = new Line();
@@ -128,7 +158,7 @@ export class ElectionLab {
     const options = {
       store,
       clock,
-      log: silentLog,
+      log,
       prefix: "/romana",
       id,
       url: `https://${id}:9600`,

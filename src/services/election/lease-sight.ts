@@ -50,8 +50,8 @@ export function longestDuration(durationsMs: readonly (number | undefined)[]): n
 function isSame(a: LeaseState | undefined, b: LeaseState | undefined): boolean {
   return (
     a?.holder === b?.holder &&
-    a?.acquireMs === b?.acquireMs &&
-    a?.renewMs === b?.renewMs &&
-    a?.transitions === b?.transitions
+    Object.is(a?.acquireMs, b?.acquireMs) &&
+    Object.is(a?.renewMs, b?.renewMs) &&
+    Object.is(a?.transitions, b?.transitions)
   );
 }

@@ -99,7 +99,8 @@ export class LeaseTerm implements Leadership {
   #watchDeadline(): void {
     this.#deadline?.cancel();
     const remaining = this.remainingMs();
-    if (remaining <= 0) {
+    // What is left of a millisecond is rounding: a timer for it may fire before any time has passed.
+    if (remaining < 1) {
       this.end("the Lease was not renewed in time");
     } else {
       this.#deadline = this.#parts.clock.setTimer(remaining, () => this.#watchDeadline());
