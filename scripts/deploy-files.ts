@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import { z } from "zod";
 
+import { originalOptions } from "../src/config/original-options.ts";
 import { toolPath } from "../test/support/tools.ts";
 import { configSchema } from "./config-schema.ts";
 
@@ -78,7 +79,8 @@ export function derivedFiles(): ReadonlyMap<string, string> {
     ["deploy/kops/cluster-spec.yaml", clusterSpec()],
     ["deploy/kops/security-group-control-plane.json", json(permissions(rules, "control-plane"))],
     ["deploy/kops/security-group-nodes.json", json(permissions(rules, "nodes"))],
-    ["docs/ports.md", withTable("docs/ports.md", portsTable(rules))],
+    ["docs/migration.md", withTable("docs/migration.md", "original-options", originalOptionsTable())],
+    ["docs/ports.md", withTable("docs/ports.md", "ports", portsTable(rules))],
   ]);
 }
 
@@ -210,11 +212,23 @@ function object(properties: Readonly<Record<string, unknown>>): Readonly<Record<
   return { type: "object", additionalProperties: false, properties };
 }
 
-function withTable(page: string, table: string): string {
+/** Every option of the original with what became of it. */
+function originalOptionsTable(): string {
+  return [
+    "| component | option | | here |",
+    "|---|---|---|---|",
+    ...originalOptions.map(
+      ({ component, name, here, answer }) =>
+        `| ${component} | \`--${name}\` | ${here === undefined ? "replaced" : "read"} | ${here === undefined ? "" : `\`--${here}\`: `}${answer} |`,
+    ),
+  ].join("\n");
+}
+
+function withTable(page: string, mark: string, table: string): string {
   const text = read(page);
-  const marked = /(<!-- ports -->\n)[^]*(<!-- \/ports -->)/;
+  const marked = new RegExp(`(<!-- ${mark} -->\\n)[^]*(<!-- /${mark} -->)`);
   if (!marked.test(text)) {
-    throw new Error(`${page} has no place for the table (<!-- ports --> … <!-- /ports -->)`);
+    throw new Error(`${page} has no place for the table (<!-- ${mark} --> … <!-- /${mark} -->)`);
   }
   return text.replace(marked, (_, start: string, end: string) => `${start}\n${table}\n\n${end}`);
 }
