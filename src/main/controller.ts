@@ -2,11 +2,8 @@ import { readFileSync } from "node:fs";
 import { hostname, uptime } from "node:os";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
-import { EtcdStore } from "../adapters/etcd/etcd-store.ts";
-import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
-import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
 import { growthOf, HeapRoom, v8Heap } from "../adapters/system/heap-room.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
 import { endStreams, listen } from "../api/listen.ts";
@@ -16,16 +13,11 @@ import type { ControllerConfig } from "../config/load.ts";
 import { stripComments } from "../config/strip-comments.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Logger } from "../ports/logger.ts";
-import type { Store } from "../ports/store.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 import { createSecurity } from "./create-security.ts";
-
-/** Root of all keys in a store of our own. */
-const PREFIX = "/romana";
+import { openStore, prefixIn } from "./open-store.ts";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
 export async function runController(config: ControllerConfig, signal: AbortSignal): Promise<void> {
@@ -72,7 +64,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         clock,
         log,
         store,
-        prefix: config.store.kind === "etcd" ? config.etcd.prefix : PREFIX,
+        prefix: prefixIn(config),
         replica,
         random: Math.random,
         uptimeMs: () => uptime() * 1000,
@@ -144,19 +136,6 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     for (const close of closers.toReversed()) {
       await close();
     }
-  }
-}
-
-function openStore({ store, etcd }: ControllerConfig, clock: Clock, log: Logger): Store {
-  switch (store.kind) {
-    case "sqlite":
-      return new SqliteStore({ file: store.file, clock });
-    case "etcd": {
-      const { endpoints, tls, login } = etcd;
-      return new EtcdStore({ endpoints, tls, login, clock, log: log.child({ component: "etcd" }) });
-    }
-    case "memory":
-      return new MemoryStore({ clock });
   }
 }
 
