@@ -18,6 +18,7 @@ import { stateCommands } from "./commands/state.ts";
 import { statusCommands } from "./commands/status.ts";
 import { segmentCommands, tenantCommands } from "./commands/tenant.ts";
 import { topologyCommands } from "./commands/topology.ts";
+import { uninstallCommand, type UninstallRoutes } from "./commands/uninstall.ts";
 import { vpcRouterCommand, type RunVpcRouter } from "./commands/vpc-router.ts";
 import { withValues } from "./known-values.ts";
 import { originalFormats, outputFormats } from "./output.ts";
@@ -34,6 +35,7 @@ export interface ProgramParts {
   readonly runSimulation: RunSimulation;
   readonly runVpcRouter: RunVpcRouter;
   readonly createCertificates: CreateCertificates;
+  readonly uninstallRoutes: UninstallRoutes;
 }
 
 /** The command line of `romana`, with every command. */
@@ -45,6 +47,7 @@ export function createProgram({
   runSimulation,
   runVpcRouter,
   createCertificates,
+  uninstallRoutes,
 }: ProgramParts): Command {
   const program = new Command("romana")
     .description("Topology-aware pod networking for Kubernetes on AWS, without overlay.")
@@ -97,6 +100,7 @@ export function createProgram({
   statusCommands(program, open);
   vpcRouterCommand(program, terminal, signal, runVpcRouter);
   certsCommand(program, terminal, createCertificates);
+  uninstallCommand(program, terminal, signal, uninstallRoutes);
   routeCommands(program, open);
   topologyCommands(program, open);
   hostCommands(program, open);

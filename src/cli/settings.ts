@@ -256,8 +256,16 @@ function readSwitch(setting: Setting | undefined): boolean {
   );
 }
 
+/** How a command prints that asks no controller: `-o`, else `-f`, else a table. */
+export function formatOf({ output, format }: Pick<GlobalOptions, "output" | "format">): OutputFormat {
+  return chooseFormat(output, format === undefined ? undefined : { text: format, source: "--format" });
+}
+
 /** `-o` wins over `-f`, the variable and the file. The original's words `table` and `json` mean the original's output there. */
-function chooseFormat(output: string | undefined, setting: Setting | undefined): OutputFormat {
+function chooseFormat(
+  output: string | undefined,
+  setting: Pick<Setting, "text" | "source"> | undefined,
+): OutputFormat {
   if (output !== undefined) {
     return oneOf(outputFormats, output, "--output");
   }

@@ -37,4 +37,8 @@ process.exitCode = await run(process.argv.slice(2), {
     const { createCertificates } = await import("./certificates.ts");
     return await createCertificates(options);
   },
+  uninstallRoutes: async (config, confirm, signal) => {
+    const { uninstallRoutes } = await import("./uninstall.ts");
+    return await uninstallRoutes(config, confirm, signal);
+  },
 });

@@ -2,13 +2,8 @@ import { readFileSync } from "node:fs";
 import { hostname, uptime } from "node:os";
 
 import { createEc2Cloud } from "../adapters/aws/create-ec2-cloud.ts";
-import { EtcdStore } from "../adapters/etcd/etcd-store.ts";
-import { createKubernetes, isInCluster, type Kubernetes } from "../adapters/kubernetes/create-kubernetes.ts";
-import { MemoryStore } from "../adapters/memory/memory-store.ts";
 import { createProber } from "../adapters/probe/create-prober.ts";
 import { isOwnAddress } from "../adapters/probe/own-addresses.ts";
-import { SqliteStore } from "../adapters/sqlite/sqlite-store.ts";
-import { FileFollower } from "../adapters/system/file-follower.ts";
 import { growthOf, HeapRoom, v8Heap } from "../adapters/system/heap-room.ts";
 import { SystemClock } from "../adapters/system/system-clock.ts";
 import { endStreams, listen } from "../api/listen.ts";
@@ -18,21 +13,12 @@ import type { ControllerConfig } from "../config/load.ts";
 import { stripComments } from "../config/strip-comments.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Logger } from "../ports/logger.ts";
-import type { Store } from "../ports/store.ts";
-import { TokenReviewAuthenticator } from "../services/token-review.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import type { ClusterParts } from "./create-cluster.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 import { createSecurity } from "./create-security.ts";
-
-/** Of a topology document, as of one that is posted. */
-const MAX_TOPOLOGY_BYTES = 16 * 1024 * 1024;
-
-/** Root of all keys in a store of our own. */
-const PREFIX = "/romana";
+import { openCluster, reviewTokens, topologyFile } from "./open-cluster.ts";
+import { openStore, prefixIn } from "./open-store.ts";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
 export async function runController(config: ControllerConfig, signal: AbortSignal): Promise<void> {
@@ -86,7 +72,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         clock,
         log,
         store,
-        prefix: config.store.kind === "etcd" ? config.etcd.prefix : PREFIX,
+        prefix: prefixIn(config),
         replica,
         random: Math.random,
         uptimeMs: () => uptime() * 1000,
@@ -172,72 +158,6 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     for (const close of closers.toReversed()) {
       await close();
     }
-  }
-}
-
-/** The cluster that the configuration names; `undefined` for none. Throws `CLUSTER_UNCONFIGURED`. */
-function openCluster({ kubernetes }: ControllerConfig, clock: Clock, log: Logger): Kubernetes | undefined {
-  const { source, lease } = kubernetes;
-  const found =
-    source.kind !== "auto" ? source : isInCluster(process.env) ? { kind: "in-cluster" as const } : undefined;
-  if (found === undefined || found.kind === "off") {
-    if (kubernetes.election === "lease") {
-      throw new NetworkError(
-        "invalid",
-        "CLUSTER_UNCONFIGURED",
-        "--election=lease wants a cluster, and none is followed: say which with --kubernetes, or leave --election out",
-      );
-    }
-    return undefined;
-  }
-  return createKubernetes({
-    source: found,
-    version: readVersion(),
-    clock,
-    log: log.child({ component: "kubernetes" }),
-    lease,
-  });
-}
-
-/** The file that `--topology` names, to be followed. */
-function topologyFile({ topology }: ControllerConfig, clock: Clock): ClusterParts["topologyFile"] {
-  return topology?.kind !== "file"
-    ? undefined
-    : {
-        path: topology.path,
-        parse: (text) => JSON.parse(stripComments(text)),
-        follow: (tell) =>
-          new FileFollower({ ...tell, path: topology.path, maxBytes: MAX_TOPOLOGY_BYTES, clock }),
-      };
-}
-
-/** Knows the tokens of service accounts. */
-function reviewTokens(
-  { reviewer }: Kubernetes,
-  { kubernetes }: ControllerConfig,
-  clock: Clock,
-  log: Logger,
-): TokenReviewAuthenticator {
-  const { tokenAudience: audience, agentServiceAccount } = kubernetes;
-  return new TokenReviewAuthenticator({
-    reviewer,
-    audience,
-    agentServiceAccount,
-    clock,
-    log: log.child({ component: "api" }),
-  });
-}
-
-function openStore({ store, etcd }: ControllerConfig, clock: Clock, log: Logger): Store {
-  switch (store.kind) {
-    case "sqlite":
-      return new SqliteStore({ file: store.file, clock });
-    case "etcd": {
-      const { endpoints, tls, login } = etcd;
-      return new EtcdStore({ endpoints, tls, login, clock, log: log.child({ component: "etcd" }) });
-    }
-    case "memory":
-      return new MemoryStore({ clock });
   }
 }
 

@@ -2,7 +2,7 @@ import type { ControllerConfig } from "../config/load.ts";
 import type { ExplainerRoutes } from "../controllers/explainer.ts";
 import { FailoverController } from "../controllers/failover-controller.ts";
 import { HealthMonitor } from "../controllers/health-monitor.ts";
-import { NO_PROBES } from "../controllers/health-source.ts";
+import { NO_PROBES, type HealthSource } from "../controllers/health-source.ts";
 import { RouteController, type RouteControllerOptions } from "../controllers/route-controller.ts";
 import { RouteExecutor } from "../controllers/route-executor.ts";
 import { RouteReporter, type ReporterFacts } from "../controllers/route-reporter.ts";
@@ -72,33 +72,16 @@ export interface RouteEngine {
  * `test/architecture.test.ts`).
  */
 export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSignal): Promise<RouteEngine> {
-  const { clock, log, store, cloud, config } = parts;
-  const { prefix, term } = parts;
-  const journal = await RouteJournal.open({ store, prefix, guard: term?.leadership.guard }, signal);
+  const { clock, log, cloud, config } = parts;
+  const { term } = parts;
   const stopping = new AbortController();
   const over =
     term === undefined ? stopping.signal : AbortSignal.any([stopping.signal, term.leadership.ended]);
   const monitor = createMonitor(parts, (verdict) => onVerdict(verdict));
   const health = monitor ?? NO_PROBES;
+  const { journal, state, writer, executor } = await createRouteHands(parts, { health, over }, signal);
   const routeLog = log.child({ component: "routes" });
-  const state = new RouteState({ clock, health, quota: config.routeQuota });
-  const writer = new RouteWriter({
-    cloud,
-    clock,
-    bucket: {
-      capacity: config.ec2.burst,
-      refillPerSecond: config.ec2.ratePerSecond,
-      reserve: config.ec2.failoverReserve,
-    },
-    concurrency: config.ec2.concurrency,
-    meter: parts.meter,
-    mayWrite: () => {
-      over.throwIfAborted();
-      return term === undefined ? Infinity : allowance(term);
-    },
-  });
   const shared = { state, journal, clock, health, log: routeLog, dryRun: config.dryRun, meter: parts.meter };
-  const executor = new RouteExecutor({ ...shared, writer });
   const failover = new FailoverController({ ...shared, executor, signal: over });
   const { routeTables } = config;
   const controller = new RouteController({
@@ -146,6 +129,50 @@ export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSi
       await controller.stop();
     },
   };
+}
+
+/** What changes route tables: the journal, what is known of writes, the budget, and who carries plans out. */
+export interface RouteHands {
+  readonly journal: RouteJournal;
+  readonly state: RouteState;
+  readonly writer: RouteWriter;
+  readonly executor: RouteExecutor;
+}
+
+/** Builds what changes route tables, for whoever has a plan. Nothing is sent once `over` is aborted, or the term of `parts` may have ended. */
+export async function createRouteHands(
+  parts: Pick<RouteEngineParts, "clock" | "log" | "store" | "cloud" | "meter" | "prefix" | "term"> & {
+    readonly config: Pick<RouteEngineConfig, "routeQuota" | "ec2">;
+  },
+  { health, over }: { readonly health: HealthSource; readonly over: AbortSignal },
+  signal: AbortSignal,
+): Promise<RouteHands> {
+  const { clock, log, store, cloud, config, prefix, term } = parts;
+  const journal = await RouteJournal.open({ store, prefix, guard: term?.leadership.guard }, signal);
+  const state = new RouteState({ clock, health, quota: config.routeQuota });
+  const writer = new RouteWriter({
+    cloud,
+    clock,
+    bucket: {
+      capacity: config.ec2.burst,
+      refillPerSecond: config.ec2.ratePerSecond,
+      reserve: config.ec2.failoverReserve,
+    },
+    concurrency: config.ec2.concurrency,
+    meter: parts.meter,
+    mayWrite: () => {
+      over.throwIfAborted();
+      return term === undefined ? Infinity : allowance(term);
+    },
+  });
+  const executor = new RouteExecutor({
+    writer,
+    journal,
+    state,
+    clock,
+    log: log.child({ component: "routes" }),
+  });
+  return { journal, state, writer, executor };
 }
 
 /** Milliseconds that a call to the cloud may take. Throws `LEADERSHIP_LOST` (transient) when none may be sent. */

@@ -39,16 +39,17 @@ export function controllerCommand(
   });
 }
 
-/** Declares an option of a configuration as a flag, its aliases hidden. */
+/** Declares an option of a configuration as a flag, its aliases hidden; with `isHidden`, itself too. */
 export function addSetting(
   command: Command,
   { name, aliases, form, placeholder, help, defaultNote, section }: Setting<unknown>,
+  { isHidden = false } = {},
 ): void {
   for (const [index, each] of [name, ...aliases].entries()) {
     const flags = form === "switch" ? `--${each}` : `--${each} <${placeholder}>`;
     const option = new Option(flags, `${help} Default: ${defaultNote}.`)
       .helpGroup(`${section}:`)
-      .hideHelp(index > 0);
+      .hideHelp(isHidden || index > 0);
     if (/^[a-z]+(\|[a-z]+)+$/.test(placeholder)) {
       withValues(option, placeholder.split("|"));
     }
