@@ -17,7 +17,7 @@ import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 import { createSecurity } from "./create-security.ts";
-import { openCluster, reviewTokens, topologyFile } from "./open-cluster.ts";
+import { leaseOf, openCluster, reviewTokens, topologyFile } from "./open-cluster.ts";
 import { openStore, prefixIn } from "./open-store.ts";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
@@ -85,7 +85,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         cluster: kubernetes && {
           source: kubernetes.source,
           writer: kubernetes.writer,
-          lease: config.kubernetes.election === "store" ? undefined : kubernetes.lease,
+          lease: leaseOf(config, kubernetes),
           config: config.kubernetes,
           topologyFile: topologyFile(config, clock),
         },

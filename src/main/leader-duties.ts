@@ -30,7 +30,7 @@ export interface DutyContext {
  */
 export async function beginDuties(
   parts: ControlPlaneParts & { readonly cloud: Cloud },
-  { addressing, facts, term, reserved, cluster }: DutyContext,
+  { addressing, facts, term, reserved }: DutyContext,
   signal: AbortSignal,
 ): Promise<LeaderDuties> {
   const hosts = new HostController({

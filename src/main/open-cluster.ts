@@ -6,6 +6,7 @@ import type { ControllerConfig } from "../config/load.ts";
 import { stripComments } from "../config/strip-comments.ts";
 import { NetworkError } from "../core/errors.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { LeaseLock } from "../ports/cluster.ts";
 import type { Logger } from "../ports/logger.ts";
 import { TokenReviewAuthenticator } from "../services/token-review.ts";
 import type { ClusterParts } from "./create-cluster.ts";
@@ -39,6 +40,14 @@ export function openCluster(
     log: log.child({ component: "kubernetes" }),
     lease,
   });
+}
+
+/** The Lease that chooses the leader; `undefined` where the store does. */
+export function leaseOf(
+  { kubernetes }: ControllerConfig,
+  cluster: Kubernetes | undefined,
+): LeaseLock | undefined {
+  return kubernetes.election === "store" ? undefined : cluster?.lease;
 }
 
 /** The file that `--topology` names, to be followed. */

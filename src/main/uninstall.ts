@@ -16,11 +16,13 @@ import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
 import { prepareStore } from "../services/addressing/schema.ts";
+import { LeaseElection } from "../services/lease-election.ts";
 import { RouteJournal } from "../services/route-journal.ts";
 import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower, type StoreCache } from "../services/store-follower.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { createRouteHands } from "./create-route-engine.ts";
+import { leaseOf, openCluster } from "./open-cluster.ts";
 import { openStore, prefixIn } from "./open-store.ts";
 
 /** Beyond the time that a leader which fell silent is waited for: until one that was just stopped has let go. */
@@ -70,12 +72,24 @@ export const uninstallRoutes: UninstallRoutes = async (config, confirm, signal) 
     signal,
   );
   try {
+    const kubernetes = openCluster(config, clock, log);
     const store = openStore(config, clock, log);
     try {
+      const lock = leaseOf(config, kubernetes);
       const parts = { config, clock, log, store, prefix: prefixIn(config), cloud: ec2.cloud };
-      return await removeRoutes(parts, confirm, signal);
+      return await removeRoutes(
+        {
+          ...parts,
+          ...(lock === undefined
+            ? {}
+            : { electionOf: (given: ElectionParts) => new LeaseElection({ ...given, lock }) }),
+        },
+        confirm,
+        signal,
+      );
     } finally {
       await store.close();
+      kubernetes?.close();
     }
   } finally {
     ec2.close();

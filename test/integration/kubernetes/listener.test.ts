@@ -65,7 +65,7 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
       async () => ((await get(`/hosts/${name}`)).body as { readonly placed?: boolean }).placed === true,
     );
   const models = async (): Promise<readonly Record<string, unknown>[]> =>
-    ((await get("/policies/models")).body ?? []) as readonly Record<string, unknown>[];
+    ((await get("/policy-models")).body ?? []) as readonly Record<string, unknown>[];
   const modelOf = async (object: KubeObject): Promise<Record<string, unknown> | undefined> =>
     (await models()).find(({ id }) => String(id).includes(object.metadata.uid ?? "no uid"));
   async function remove(object: KubeObject): Promise<void> {
