@@ -15,6 +15,8 @@ interface Connection {
 export class Relay {
   /** Bytes of answers that were passed on so far, all connections together. */
   answered = 0;
+  /** Connections that were ever made. */
+  opened = 0;
   /** How often connections were cut, by `cut` or `cutAfter`. */
   cuts = 0;
   readonly host: string;
@@ -117,6 +119,7 @@ export class Relay {
   }
 
   #connect(client: Socket): void {
+    this.opened += 1;
     const server = connect(this.#target, "127.0.0.1");
     const connection = { client, server };
     this.#connections.add(connection);

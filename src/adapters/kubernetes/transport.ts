@@ -37,7 +37,7 @@ const MAX_ERROR_BYTES = 64 * 1024;
 /** A watch of each kind, and calls beside them; more wait. */
 const MAX_SOCKETS = 32;
 /** Connections without work that are kept. */
-const MAX_FREE_SOCKETS = 4;
+const MAX_FREE_SOCKETS = 8;
 
 /** An answer is longer than may be taken. */
 export class BodyTooLongError extends Error {

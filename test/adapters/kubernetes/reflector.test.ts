@@ -1,7 +1,11 @@
+import type { ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { afterEach, describe, expect, it, vi } from "vitest";
 
+import { KubernetesCluster } from "../../../src/adapters/kubernetes/kubernetes-cluster.ts";
+import type { ClusterServiceCidr } from "../../../src/core/cluster/objects.ts";
+import { ObjectView } from "../../../src/services/cluster/object-view.ts";
 import {
   eventLine,
   GONE_LINE,
@@ -12,7 +16,7 @@ import {
   sendStatus,
   type Script,
 } from "../../support/scripted-api.ts";
-import { followNamespaces } from "./support.ts";
+import { followNamespaces, HurriedClock, keptLog, transportTo } from "./support.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -22,10 +26,12 @@ afterEach(async () => {
 });
 
 /** A watch on which nothing comes. */
-const quiet: Script = (_, answer) => {
+const quiet: Script = (_, answer) => keepOpen(answer);
+
+function keepOpen(answer: ServerResponse): void {
   answer.writeHead(200);
   answer.flushHeaders();
-};
+}
 
 async function world(
   script: { readonly list: Script; readonly watch: Script },
@@ -135,7 +141,7 @@ describe("a list", () => {
         index === 0
           ? sendList(answer, 7, [rawNamespace("a", 1), rawNamespace("b", 2)])
           : sendList(answer, 9, [rawNamespace("b", 8, "another-uid")]),
-      watch: ({ index }, answer) => void (index === 0 ? answer.end(GONE_LINE) : quiet(request0, answer)),
+      watch: ({ index }, answer) => void (index === 0 ? answer.end(GONE_LINE) : keepOpen(answer)),
     });
     const changes: string[] = [];
     view.onChange(({ kind, object }) => changes.push(`${kind} ${object.name} ${object.uid}`));
@@ -155,7 +161,7 @@ describe("a list", () => {
   it("keeps an object that did not change as the object that it was", async () => {
     const { api, view } = await world({
       list: ({ index }, answer) => sendList(answer, 7 + index, [rawNamespace("a", 1)]),
-      watch: ({ index }, answer) => void (index === 0 ? answer.end(GONE_LINE) : quiet(request0, answer)),
+      watch: ({ index }, answer) => void (index === 0 ? answer.end(GONE_LINE) : keepOpen(answer)),
     });
     await api.asked({ watches: 1 });
     const first = view.get("a");
@@ -165,16 +171,6 @@ describe("a list", () => {
     expect(view.get("a")).toBe(first);
   });
 });
-
-/** A request that a script does not look at. */
-const request0 = {
-  method: "GET",
-  path: "",
-  query: new URLSearchParams(),
-  isWatch: true,
-  headers: {},
-  index: 0,
-};
 
 describe("a watch", () => {
   it("brings what is added, changed and deleted, however its lines are cut", async () => {
@@ -188,7 +184,7 @@ describe("a watch", () => {
       list: (_, answer) => sendList(answer, 7, [rawNamespace("a", 1)]),
       watch: async ({ index }, answer) => {
         if (index > 0) {
-          quiet(request0, answer);
+          keepOpen(answer);
           return;
         }
         const bytes = Buffer.from(text);
@@ -216,7 +212,7 @@ describe("a watch", () => {
       watch: ({ index }, answer) =>
         void (index === 0
           ? answer.end(eventLine("BOOKMARK", { metadata: { resourceVersion: "70" } }))
-          : quiet(request0, answer)),
+          : keepOpen(answer)),
     });
 
     await api.asked({ watches: 2 });
@@ -243,7 +239,7 @@ describe("a watch", () => {
         } else if (request.index === 1) {
           await failing(request, answer);
         } else {
-          quiet(request, answer);
+          keepOpen(answer);
         }
       },
     });
@@ -271,7 +267,7 @@ describe("a watch", () => {
     const { api, names, cluster } = await world({
       list: ({ index }, answer) =>
         sendList(answer, 7 + index, index === 0 ? [rawNamespace("a", 1)] : [rawNamespace("b", 8)]),
-      watch: (request, answer) => (request.index === 0 ? failing(request, answer) : quiet(request, answer)),
+      watch: (request, answer) => (request.index === 0 ? failing(request, answer) : keepOpen(answer)),
     });
 
     await api.asked({ watches: 2 });
@@ -295,16 +291,12 @@ describe("a watch", () => {
   });
 
   it("is not cut while something comes, if only bookmarks", async () => {
-    let isOpen = true;
     const { api } = await world(
       {
         list: (_, answer) => sendList(answer, 7, []),
         watch: async (_, answer) => {
           answer.writeHead(200);
-          answer.once("close", () => {
-            isOpen = false;
-          });
-          for (let sent = 0; sent < 20 && isOpen; sent += 1) {
+          for (let sent = 0; sent < 20 && !answer.destroyed; sent += 1) {
             answer.write(eventLine("BOOKMARK", { metadata: { resourceVersion: "8" } }));
             await sleep(20);
           }
@@ -344,7 +336,7 @@ describe("a storm of 410s", () => {
         }
         sendList(answer, 7 + index, [rawNamespace("a", 1), rawNamespace("b", 2)]);
       },
-      watch: ({ index }, answer) => void (index < 10 ? answer.end(GONE_LINE) : quiet(request0, answer)),
+      watch: ({ index }, answer) => void (index < 10 ? answer.end(GONE_LINE) : keepOpen(answer)),
     });
 
     await api.asked({ watches: 11 });
@@ -372,7 +364,7 @@ describe("a role that lacks a verb", () => {
           isAllowed = false;
           answer.end(GONE_LINE);
         } else {
-          quiet(request0, answer);
+          keepOpen(answer);
         }
       },
     });
@@ -397,6 +389,59 @@ describe("a role that lacks a verb", () => {
   });
 });
 
+describe("a kind that the server does not have", () => {
+  it("is an empty list, said once, and asked for again after a while", async () => {
+    const api = await ScriptedApi.start({
+      list: ({ index }, answer) =>
+        index < 2
+          ? sendStatus(answer, 404, "the server could not find the requested resource")
+          : sendList(answer, 7, [
+              {
+                metadata: { name: "kubernetes", uid: "u", resourceVersion: "1" },
+                spec: { cidrs: ["10.96.0.0/12"] },
+              },
+            ]),
+      watch: quiet,
+    });
+    cleanups.push(() => api.stop());
+    const clock = new HurriedClock();
+    const { log, lines } = keptLog();
+    const transport = transportTo(api.url, clock);
+    const times = { absentMs: 1000 };
+    const cluster = new KubernetesCluster({ transport, clock, log, random: () => 0.5, times });
+    const view = new ObjectView<ClusterServiceCidr>();
+    const sizes: number[] = [];
+    view.onSynced(() => sizes.push(view.size));
+    const end = new AbortController();
+    const work = cluster.follow("servicecidrs", view, end.signal);
+
+    await api.asked({ watches: 1 });
+    end.abort(new Error("the test is over"));
+    await work;
+    transport.close();
+
+    expect(sizes).toEqual([0, 0, 1]);
+    expect(clock.pauses.slice(0, 2)).toEqual([1000, 1000]);
+    expect(cluster.state("servicecidrs").problem).toBe("");
+    expect(lines.filter(({ message }) => message.includes("does not have this kind"))).toHaveLength(1);
+  });
+
+  it("is a problem for one that every server has", async () => {
+    const { api, cluster, view } = await world({
+      list: ({ index }, answer) =>
+        index < 2 ? sendStatus(answer, 404, "nothing here") : sendList(answer, 7, []),
+      watch: quiet,
+    });
+
+    await api.asked({ lists: 2 });
+    expect(view.synced).toBe(false);
+    expect(cluster.state("namespaces").problem).toContain("404");
+    await api.asked({ watches: 1 });
+
+    expect(view.synced).toBe(true);
+  });
+});
+
 describe("an object that does not say who it is", () => {
   it("stops none of the others, and is said once and counted until it is gone", async () => {
     const odd = { metadata: { name: "odd" } };
@@ -409,7 +454,7 @@ describe("an object that does not say who it is", () => {
           answer.write(eventLine("ADDED", rawNamespace("b", 9)));
           answer.end(GONE_LINE);
         } else {
-          quiet(request0, answer);
+          keepOpen(answer);
         }
       },
     });

@@ -133,7 +133,7 @@ describe("a Pod", () => {
 
   it("with an odd field has the others", () => {
     const pod = read("pods", {
-      metadata: { ...metadata, labels: { app: "web", odd: 1, __proto__: "x" } },
+      metadata: { ...metadata, labels: JSON.parse('{"app":"web","odd":1,"__proto__":"x"}') as object },
       spec: {
         nodeName: 7,
         hostNetwork: "yes",
@@ -149,6 +149,7 @@ describe("a Pod", () => {
       ips: [],
       namedPorts: [{ name: "a", port: 1, protocol: "TCP" }],
     });
+    expect(Object.getPrototypeOf(pod.labels)).toBe(Object.prototype);
   });
 });
 
