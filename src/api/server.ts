@@ -25,6 +25,7 @@ import { livenessResource } from "./resources/liveness.ts";
 import { metricsResource } from "./resources/metrics.ts";
 import { networksResource } from "./resources/networks.ts";
 import { policiesResource, type Policies } from "./resources/policies.ts";
+import { policyModelsResource, type ModelledPolicies } from "./resources/policy-models.ts";
 import { routeSpecResource, type RouteSpecDesk } from "./resources/route-spec.ts";
 import { routesResource } from "./resources/routes.ts";
 import { stateResource, type StateTransfer } from "./resources/state.ts";
@@ -73,6 +74,8 @@ export interface ServerOptions {
   readonly routeSpec?: RouteSpecDesk;
   readonly routes: RoutesView;
   readonly policies?: Policies;
+  /** Policies that the cluster brings; absent: there are no models to be seen. */
+  readonly clusterPolicies?: ModelledPolicies["clusterPolicies"];
   readonly tenants?: Tenants;
   readonly feed?: Feed;
   /** Absent: nothing can be exported or imported. */
@@ -106,6 +109,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     routeSpec,
     routes,
     policies,
+    clusterPolicies,
     tenants,
     state,
     explain,
@@ -197,6 +201,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
   }
   if (policies !== undefined) {
     app.register(policiesResource, { policies });
+  }
+  if (policies !== undefined && clusterPolicies !== undefined) {
+    app.register(policyModelsResource, { policies, clusterPolicies });
   }
   if (tenants !== undefined) {
     app.register(tenantsResource, { tenants });

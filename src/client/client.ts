@@ -1,4 +1,5 @@
 import { NetworkError } from "../core/errors.ts";
+import type { PolicyModel } from "../core/policy/model.ts";
 import type { IpExplanation, RouteExplanation } from "../core/views/explain-views.ts";
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
 import type { ImportReport } from "../core/views/state-views.ts";
@@ -191,6 +192,11 @@ export class RomanaClient {
 
   policies(): Promise<readonly PolicyDocument[]> {
     return this.#call("GET", "/policies", shapes.policies);
+  }
+
+  /** What all policies come to, Romana's own and the cluster's. */
+  policyModels(): Promise<readonly PolicyModel[]> {
+    return this.#call("GET", "/policy-models", shapes.policyModels);
   }
 
   /** Stores a policy of either form, or replaces the one of its id. */

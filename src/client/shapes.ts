@@ -1,3 +1,5 @@
+import { NetworkError } from "../core/errors.ts";
+import { readModel } from "../core/policy/read-model.ts";
 import { anything, fields, flag, list, number, optional, record, text, type Shape } from "./shape.ts";
 
 // What the answers of the REST API must have for the CLI to print them (`wire.ts` has the types).
@@ -82,18 +84,17 @@ export const policy: Shape = fields({
 
 export const policies: Shape = list(policy);
 
-const allowances = list(
-  fields({ peers: list(fields({ kind: text })), traffic: list(fields({ protocol: text })) }),
-);
-
-export const policyModel: Shape = fields({
-  id: text,
-  source: fields({ kind: text }),
-  targets: list(fields({ kind: text })),
-  isolates: list(text),
-  ingress: allowances,
-  egress: allowances,
-});
+export const policyModel: Shape = (value) => {
+  try {
+    readModel(value);
+    return undefined;
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof NetworkError) {
+      return "";
+    }
+    throw error;
+  }
+};
 
 export const policyModels: Shape = list(policyModel);
 

@@ -126,6 +126,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     const server = createServer({
       addressing: plane.addressing,
       policies: plane.policies,
+      clusterPolicies: plane.clusterPolicies,
       tenants: plane.tenants,
       feed: plane.feed,
       routes: plane.routes,

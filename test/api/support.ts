@@ -94,6 +94,7 @@ export async function emptyServer(
     addressing,
     routes,
     policies,
+    clusterPolicies,
     tenants,
     feed,
     state: new StateService({ keeper: addressing, tenants, policies, clock: new FakeClock(), log }),

@@ -134,7 +134,10 @@ describe("a watch", () => {
 
     const { words, notices } = await read(streams);
 
-    expect(streams.asked).toEqual(["/watch/policy-documents?revision=0", "/watch/policy-documents?revision=6"]);
+    expect(streams.asked).toEqual([
+      "/watch/policy-documents?revision=0",
+      "/watch/policy-documents?revision=6",
+    ]);
     expect(words).toEqual(["put a", "synced", "delete a", "put b", "put b"]);
     expect(notices).toEqual(["it was cut; asking again"]);
   });
@@ -144,7 +147,10 @@ describe("a watch", () => {
 
     const { words } = await read(streams);
 
-    expect(streams.asked).toEqual(["/watch/policy-documents?revision=0", "/watch/policy-documents?revision=0"]);
+    expect(streams.asked).toEqual([
+      "/watch/policy-documents?revision=0",
+      "/watch/policy-documents?revision=0",
+    ]);
     expect(words).toEqual(["put a", "delete x", "reset", "put a", "synced"]);
   });
 

@@ -139,7 +139,11 @@ export async function watching(
   request: Partial<Parameters<ResourceFeed["open"]>[0]>,
   sink = new MemorySink(),
 ): Promise<MemorySink> {
-  await feed.open({ kind: "policy-documents", after: undefined, host: undefined, ...request }, () => sink, signal);
+  await feed.open(
+    { kind: "policy-documents", after: undefined, host: undefined, ...request },
+    () => sink,
+    signal,
+  );
   await turns();
   return sink;
 }

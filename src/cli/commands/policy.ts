@@ -11,6 +11,7 @@ import { countsOf, endpointText, policyText } from "../policy-text.ts";
 import type { OpenSession, Session } from "../session.ts";
 import type { Column } from "../table.ts";
 import { addWatch, watchList } from "../watch-list.ts";
+import { policyModelsCommand } from "./policy-models.ts";
 
 const columns: readonly Column<PolicyDocument>[] = [
   { header: "ID", cell: ({ id }) => id },
@@ -131,6 +132,8 @@ export function policyCommands(program: Command, open: OpenSession): void {
       original: () => originalPolicyDetails(found),
     });
   });
+
+  policyModelsCommand(policy, open);
 }
 
 /** A policy to store: how it is shown, and what is sent. */
