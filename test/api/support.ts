@@ -9,6 +9,7 @@ import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { AgentReports } from "../../src/services/cluster/agent-reports.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
@@ -87,8 +88,11 @@ export async function emptyServer(
     clock,
     log,
   });
+  const agentClock = new FakeClock();
+  const agents = new AgentReports(agentClock);
   const app = createServer({
     addressing,
+    agents,
     routes,
     policies,
     tenants,
@@ -107,7 +111,20 @@ export async function emptyServer(
     addressing.stop();
     await follower.stop();
   });
-  return { app, addressing, policies, tenants, feed, routes, log, leader, surroundings, metrics };
+  return {
+    app,
+    addressing,
+    policies,
+    tenants,
+    feed,
+    routes,
+    log,
+    leader,
+    surroundings,
+    metrics,
+    agents,
+    agentClock,
+  };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
