@@ -78,6 +78,7 @@ export interface Addressing {
   };
   updateTopology(document: unknown, signal: AbortSignal): Promise<unknown>;
   hosts(): { readonly revision: number; readonly hosts: readonly HostState[] };
+  host(name: string): HostState | undefined;
   addHost(host: NewHost, signal: AbortSignal): Promise<unknown>;
   removeHost(name: string, signal: AbortSignal): Promise<unknown>;
   setLabels(name: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown>;

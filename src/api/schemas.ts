@@ -61,6 +61,23 @@ export const hostBody = z
 /** `PUT /hosts/{name}/labels`: the whole set. */
 export const labelsBody = z.object({ labels });
 
+/** Interfaces that an agent may report; the kubelet runs 110 pods on a node unless told otherwise. */
+const maxEndpoints = 1024;
+
+/** `PUT /hosts/{name}/agent`. `podUID` is "" where the agent does not know it. */
+export const agentBody = z
+  .object({
+    ready: z.boolean(),
+    endpoints: z
+      .array(z.object({ address: text.max(15), podUID: text.max(128) }))
+      .max(maxEndpoints, `a host has at most ${maxEndpoints} endpoints`)
+      .refine(
+        (list) => new Set(list.map(({ address }) => address)).size === list.length,
+        "an address is named twice",
+      ),
+  })
+  .meta({ examples: [{ ready: true, endpoints: [{ address: "10.0.0.5", podUID: "0a1b" }] }] });
+
 /** `POST /address`. `address` asks for exactly that one. */
 export const addressBody = z
   .object({

@@ -18,6 +18,7 @@ import type { LeaderSource, Liveness, StoreContact } from "./replica.ts";
 import { readBodies, requireAcceptable } from "./request-bodies.ts";
 import type { RequestTypes } from "./resource.ts";
 import { addressesResource } from "./resources/addresses.ts";
+import { agentsResource, type AgentDesk } from "./resources/agents.ts";
 import { explainResource, type Explainer } from "./resources/explain.ts";
 import { hostsResource } from "./resources/hosts.ts";
 import { leaderResource } from "./resources/leader.ts";
@@ -73,6 +74,8 @@ export interface ServerOptions {
   /** The list of routes of the stand-alone router. */
   readonly routeSpec?: RouteSpecDesk;
   readonly routes: RoutesView;
+  /** What agents say; absent where there are none. */
+  readonly agents?: AgentDesk | undefined;
   readonly policies?: Policies;
   /** Policies that the cluster brings; absent: there are no models to be seen. */
   readonly clusterPolicies?: ModelledPolicies["clusterPolicies"];
@@ -106,6 +109,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   const {
     addressing,
     pods,
+    agents,
     routeSpec,
     routes,
     policies,
@@ -189,6 +193,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
     app.register(hostsResource, { addressing });
     app.register(networksResource, { addressing });
     app.register(addressesResource, { addressing, pods });
+    if (agents !== undefined) {
+      app.register(agentsResource, { addressing, agents });
+    }
   }
   if (routeSpec !== undefined) {
     app.register(routeSpecResource, { routeSpec, routes });

@@ -1,4 +1,4 @@
-import type { CloudFacts } from "../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance } from "../core/cloud/facts.ts";
 import { NetworkError } from "../core/errors.ts";
 import type { HealthSnapshot } from "../core/health/view.ts";
 import {
@@ -13,7 +13,7 @@ import type { RouteAlarm, RouteDemand, RouteOperation, RoutePlan } from "../core
 import type { TableSelector } from "../core/routing/select-tables.ts";
 import { planView } from "../core/views/plan-view.ts";
 import type { PassView, PlanView } from "../core/views/route-views.ts";
-import type { Clock } from "../ports/clock.ts";
+import type { Clock, Timer } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Meter } from "../ports/meter.ts";
@@ -32,6 +32,13 @@ const MAX_WRITING_MS = 30_000;
 
 /** A pass that takes so long will not end: each of its calls has a time limit, and its writes half a minute. */
 const STUCK_MINUTES = 10;
+
+/** Changes of hosts that come within this time are planned together. */
+const REPLAN_MS = 50;
+/** … and this long lies between two such plans. */
+const REPLAN_GAP_MS = 250;
+/** So long the Source/Dest check of an interface that was looked at alone is left to whoever looked. */
+const FRESH_MS = 5000;
 
 export interface RouteControllerOptions {
   readonly state: RouteState;
@@ -75,6 +82,10 @@ export class RouteController {
   #unsettledPasses = 0;
   #wantsNext: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Interfaces that were looked at alone, and until when somebody sees to their checks. */
+  readonly #fresh = new Map<string, number>();
+  #replanTimer: Timer | undefined;
+  #replannedAt = -Infinity;
 
   constructor(options: RouteControllerOptions) {
     this.#options = options;
@@ -94,6 +105,7 @@ export class RouteController {
 
   async stop(): Promise<void> {
     this.#abort.abort(new Error("the controller stops"));
+    this.#replanTimer?.cancel();
     await this.#loop.stop();
     await this.#turn.catch(() => undefined);
   }
@@ -101,6 +113,66 @@ export class RouteController {
   /** Asks for a pass soon: a host or the topology changed. */
   trigger(): void {
     this.#loop.trigger();
+  }
+
+  /**
+   * A host came, went or changed its group or its standing. Plans on what the last look showed, and asks for a pass only when there is something to write or to find out: the
+   * hundredth node of a group needs no look at the VPC.
+   */
+  hostsChanged(): void {
+    const { state, clock } = this.#options;
+    if (state.snapshot() === undefined || !state.measured) {
+      this.#loop.trigger();
+    } else if (this.#replanTimer === undefined && !this.#abort.signal.aborted) {
+      const delayMs = Math.max(REPLAN_MS, this.#replannedAt + REPLAN_GAP_MS - clock.monotonic());
+      this.#replanTimer = clock.setTimer(delayMs, () => {
+        this.#replanTimer = undefined;
+        this.#replannedAt = clock.monotonic();
+        this.#replan();
+      });
+    }
+  }
+
+  /** EC2 was asked about this instance alone, and whoever asked turns its Source/Dest check off. */
+  instanceSeen(instance: CloudInstance): void {
+    const now = this.#options.clock.monotonic();
+    this.#fresh.forEach((until, id) => until <= now && this.#fresh.delete(id));
+    instance.interfaces.forEach(({ id }) => this.#fresh.set(id, now + FRESH_MS));
+    this.#options.state.see(instance);
+  }
+
+  /** Turns the Source/Dest checks of new hosts off, now and within the budget of all writes; what fails is left to a pass. Never rejects. */
+  async turnOffChecks(checks: readonly SourceDestCheckOperation[], signal: AbortSignal): Promise<void> {
+    const { state, checks: checker, dryRun } = this.#options;
+    const ids = new Set(checks.map(({ interfaceId }) => interfaceId));
+    const { done } = dryRun ? { done: 0 } : await checker.execute(checks, state.nextEpoch(), signal);
+    ids.forEach((id) => this.#fresh.delete(id));
+    if (done === checks.length) {
+      state.seeChecksOff(ids);
+    } else {
+      this.#loop.trigger();
+    }
+  }
+
+  #replan(): void {
+    const { state, clock, checks: checker } = this.#options;
+    const snapshot = state.snapshot();
+    if (snapshot === undefined) {
+      return;
+    }
+    const input = this.#input(snapshot.facts, true);
+    const plan = planRoutes(input);
+    const now = clock.monotonic();
+    const checks = planSourceDestCheck(plan.gateways.values()).filter(
+      ({ interfaceId }) => (this.#fresh.get(interfaceId) ?? 0) <= now && !checker.covers(interfaceId),
+    );
+    const writes = plan.operations.length + plan.adopt.length + plan.forget.length + checks.length;
+    const isUnseen = input.hosts.some(({ name }) => !plan.gateways.has(name));
+    if (writes > 0 || isUnseen) {
+      this.#loop.trigger();
+    } else {
+      state.revise(plan, input.hosts);
+    }
   }
 
   /** A block changed. Only where groups span subnets do routes depend on it; elsewhere pods come and go without a look at EC2. */

@@ -1,4 +1,4 @@
-import type { CloudFacts } from "../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance } from "../core/cloud/facts.ts";
 import type { PlannedHost } from "../core/routing/gateway.ts";
 import type { DesiredRoute, RoutePlan } from "../core/routing/route-plan.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -61,6 +61,41 @@ export class RouteState {
     this.#options.health.setTargets(
       probeTargets(snapshot.desired, snapshot.plan, (host) => addresses.get(host)),
     );
+  }
+
+  /** Another plan from the same look, when hosts changed and nothing has to be written for it. */
+  revise(plan: RoutePlan, hosts: readonly PlannedHost[]): void {
+    if (this.#snapshot !== undefined) {
+      this.publish({ ...this.#snapshot, plan, desired: plan.desired, hosts });
+    }
+  }
+
+  /** Takes an instance that EC2 was asked about alone into the last look. */
+  see(instance: CloudInstance): void {
+    const snapshot = this.#snapshot;
+    if (snapshot !== undefined) {
+      const others = snapshot.facts.instances.filter(({ id }) => id !== instance.id);
+      const instances = [...others, instance].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+      this.#snapshot = { ...snapshot, facts: { ...snapshot.facts, instances } };
+    }
+  }
+
+  /** The Source/Dest checks of these interfaces are off since the last look. */
+  seeChecksOff(interfaceIds: ReadonlySet<string>): void {
+    const snapshot = this.#snapshot;
+    if (snapshot !== undefined) {
+      const instances = snapshot.facts.instances.map((instance) =>
+        instance.interfaces.some(({ id }) => interfaceIds.has(id))
+          ? {
+              ...instance,
+              interfaces: instance.interfaces.map((each) =>
+                interfaceIds.has(each.id) ? { ...each, sourceDestCheck: false } : each,
+              ),
+            }
+          : instance,
+      );
+      this.#snapshot = { ...snapshot, facts: { ...snapshot.facts, instances } };
+    }
   }
 
   /** What is known now, our writes since the last look included; `undefined` before the first pass. */

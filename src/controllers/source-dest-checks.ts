@@ -18,6 +18,7 @@ export interface SourceDestChecksOptions {
 export class SourceDestChecks {
   readonly #options: SourceDestChecksOptions;
   readonly #turnedOffAt = new Map<string, number>();
+  readonly #inFlight = new Set<string>();
 
   constructor(options: SourceDestChecksOptions) {
     this.#options = options;
@@ -46,10 +47,18 @@ export class SourceDestChecks {
     };
   }
 
+  /** Whether the check of an interface is being turned off, or was so lately that a Describe may still show it on. */
+  covers(interfaceId: string): boolean {
+    const at = this.#turnedOffAt.get(interfaceId) ?? -Infinity;
+    return this.#inFlight.has(interfaceId) || at > this.#options.clock.monotonic() - CONSISTENCY_MS;
+  }
+
   async #turnOff({ interfaceId, host }: SourceDestCheckOperation, epoch: number, signal: AbortSignal) {
     const { writer, clock, log } = this.#options;
     const { setbacks } = this.#options.state;
+    this.#inFlight.add(interfaceId);
     const result = await writer.disableSourceDestCheck(interfaceId, epoch, signal);
+    this.#inFlight.delete(interfaceId);
     if (result.kind === "done") {
       setbacks.succeeded(interfaceId);
       this.#turnedOffAt.set(interfaceId, clock.monotonic());

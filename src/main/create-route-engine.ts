@@ -3,6 +3,7 @@ import type { ExplainerRoutes } from "../controllers/explainer.ts";
 import { FailoverController } from "../controllers/failover-controller.ts";
 import { HealthMonitor } from "../controllers/health-monitor.ts";
 import { NO_PROBES, type HealthSource } from "../controllers/health-source.ts";
+import type { NodeCloud } from "../controllers/node-instances.ts";
 import { RouteController, type RouteControllerOptions } from "../controllers/route-controller.ts";
 import { RouteExecutor } from "../controllers/route-executor.ts";
 import { RouteReporter, type ReporterFacts } from "../controllers/route-reporter.ts";
@@ -61,6 +62,8 @@ export interface RouteEngine {
   readonly controller: RouteController;
   readonly state: RouteState;
   readonly monitor: HealthMonitor | undefined;
+  /** EC2, for whoever follows Nodes. */
+  readonly nodeCloud: NodeCloud;
   /** What an explanation is made from. */
   readonly explained: ExplainerRoutes;
   start(): void;
@@ -118,6 +121,17 @@ export async function createRouteEngine(parts: RouteEngineParts, signal: AbortSi
     controller,
     state,
     monitor,
+    nodeCloud: {
+      describe: async (instanceId, abort) => {
+        const instance = await cloud.describeInstance(instanceId, abort);
+        if (instance !== undefined) {
+          controller.instanceSeen(instance);
+        }
+        return instance;
+      },
+      placed: (interfaces, abort) => controller.turnOffChecks(interfaces, abort),
+      look: () => controller.trigger(),
+    },
     explained: { state, health, journal, clock },
     start: () => {
       monitor?.start();

@@ -59,9 +59,16 @@ export async function beginDuties(
   const { controller } = engine;
   // Whoever may be a gateway is probed while EC2 is read for the first time: both take about a second, and a node may be dead already.
   engine.monitor?.setTargets(addressing.hosts().hosts.map(firstTarget));
-  const ignoreChanges = addressing.onChange((what) =>
-    what === "blocks" ? controller.blocksChanged() : controller.trigger(),
-  );
+  const ignoreChanges = addressing.onChange((what) => {
+    switch (what) {
+      case "blocks":
+        return controller.blocksChanged();
+      case "hosts":
+        return controller.hostsChanged();
+      case "topology":
+        return controller.trigger();
+    }
+  });
   engine.start();
   return {
     ...engine,

@@ -9,7 +9,7 @@ const open = new Set(["GET /healthz", "GET /readyz"]);
 /** What only an administrator may read: everything at once. */
 const adminReads = new Set(["GET /export"]);
 /** The only routes that agents may write to, for their own host. */
-const agentsOwn = new Set(["POST /address", "DELETE /address"]);
+const agentsOwn = new Set(["POST /address", "DELETE /address", "PUT /hosts/{name}/agent"]);
 
 const secured = { tokens: [knownTokens], requireAuth: true };
 

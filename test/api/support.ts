@@ -10,6 +10,7 @@ import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
 import { ClusterPolicyStore } from "../../src/services/cluster-policy-store.ts";
+import { AgentReports } from "../../src/services/cluster/agent-reports.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
@@ -90,8 +91,11 @@ export async function emptyServer(
     clock,
     log,
   });
+  const agentClock = new FakeClock();
+  const agents = new AgentReports(agentClock);
   const app = createServer({
     addressing,
+    agents,
     routes,
     policies,
     clusterPolicies,
@@ -124,6 +128,8 @@ export async function emptyServer(
     leader,
     surroundings,
     metrics,
+    agents,
+    agentClock,
   };
 }
 

@@ -10,6 +10,9 @@ export interface AgentReport {
   readonly at: number;
 }
 
+/** Agents report every 30 s: one whose last three reports are missing is silent. That proves nothing about the node. */
+const SILENT_MS = 90_000;
+
 /**
  * The last report of every agent, kept by the leader in memory: agents repeat it every 30 s, so a new leader knows them all after half a minute, and until then
  * takes nobody for ready or gone.
@@ -25,6 +28,17 @@ export class AgentReports {
 
   of(host: string): AgentReport | undefined {
     return this.#reports.get(host);
+  }
+
+  /** Milliseconds since the last report of this host's agent, `Infinity` for none. */
+  ageMs(host: string): number {
+    const report = this.#reports.get(host);
+    return report === undefined ? Infinity : this.#clock.monotonic() - report.at;
+  }
+
+  /** Whether the agent has said nothing for more than 90 s. */
+  isSilent(host: string): boolean {
+    return this.ageMs(host) > SILENT_MS;
   }
 
   put(host: string, report: Omit<AgentReport, "at">): void {
