@@ -4,11 +4,18 @@ import type { Authentication } from "../../src/api/authentication.ts";
 import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { watchSources } from "../../src/api/watch-sources.ts";
+import { AddressAudit } from "../../src/controllers/address-audit.ts";
+import { AddressCollector } from "../../src/controllers/address-collector.ts";
 import { Explainer } from "../../src/controllers/explainer.ts";
+import type { ClusterPod } from "../../src/core/cluster/objects.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { AgentReports } from "../../src/services/cluster/agent-reports.ts";
+import { EndpointIndex } from "../../src/services/cluster/endpoint-index.ts";
+import { ObjectView } from "../../src/services/cluster/object-view.ts";
+import { PodSegments } from "../../src/services/cluster/pod-segments.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
@@ -87,14 +94,31 @@ export async function emptyServer(
     clock,
     log,
   });
+  // Nobody starts the collector: it looks when it is asked.
+  const pods = new ObjectView<ClusterPod>();
+  pods.replace([]);
+  const still = new FakeClock();
+  const agents = new AgentReports(still);
+  const collector = new AddressCollector({
+    addresses: addressing,
+    pods,
+    agents,
+    clock: still,
+    log,
+    graceMs: 600_000,
+  });
+  const endpoints = new EndpointIndex({ addresses: addressing, pods });
+  endpoints.start();
   const app = createServer({
     addressing,
+    pods: new PodSegments(pods, "romana.io/segment"),
+    audit: new AddressAudit({ followsCluster: true, collector: () => collector }),
     routes,
     policies,
     tenants,
     feed,
     state: new StateService({ keeper: addressing, tenants, policies, clock: new FakeClock(), log }),
-    explain: new Explainer({ addressing }),
+    explain: new Explainer({ addressing, endpoints }),
     log,
     limits,
     authentication: { tokens: [], requireAuth: false, clock, ...authentication },
@@ -107,7 +131,21 @@ export async function emptyServer(
     addressing.stop();
     await follower.stop();
   });
-  return { app, addressing, policies, tenants, feed, routes, log, leader, surroundings, metrics };
+  return {
+    app,
+    addressing,
+    policies,
+    tenants,
+    feed,
+    routes,
+    log,
+    leader,
+    surroundings,
+    metrics,
+    pods,
+    agents,
+    clock: still,
+  };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */
