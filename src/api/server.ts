@@ -21,6 +21,7 @@ import { addressesResource } from "./resources/addresses.ts";
 import { agentsResource, type AgentDesk } from "./resources/agents.ts";
 import { explainResource, type Explainer } from "./resources/explain.ts";
 import { hostsResource } from "./resources/hosts.ts";
+import { ipamResource, type AddressAudit } from "./resources/ipam.ts";
 import { leaderResource } from "./resources/leader.ts";
 import { livenessResource } from "./resources/liveness.ts";
 import { metricsResource } from "./resources/metrics.ts";
@@ -85,6 +86,8 @@ export interface ServerOptions {
   readonly state?: StateTransfer | undefined;
   /** Absent: nothing is explained. */
   readonly explain?: Explainer | undefined;
+  /** Absent: addresses are not compared with Pods. */
+  readonly audit?: AddressAudit | undefined;
   readonly log: Logger;
   /** How callers are known. */
   readonly authentication: Authentication;
@@ -117,6 +120,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     tenants,
     state,
     explain,
+    audit,
     feed,
     log,
     authentication,
@@ -223,6 +227,9 @@ export function createServer(options: ServerOptions): FastifyInstance {
   }
   if (explain !== undefined) {
     app.register(explainResource, { explain });
+  }
+  if (audit !== undefined) {
+    app.register(ipamResource, { audit });
   }
   return app;
 }

@@ -10,6 +10,7 @@ import { controllerCommand, type RunController } from "./commands/controller.ts"
 import { explainCommands } from "./commands/explain.ts";
 import { helpCommand } from "./commands/help.ts";
 import { hostCommands } from "./commands/host.ts";
+import { ipamCommands } from "./commands/ipam.ts";
 import { networkCommands } from "./commands/network.ts";
 import { policyCommands } from "./commands/policy.ts";
 import { routeCommands } from "./commands/routes.ts";
@@ -108,6 +109,7 @@ export function createProgram({
   blockCommands(program, open);
   addressCommands(program, open);
   blackoutCommands(program, open);
+  ipamCommands(program, open);
   tenantCommands(program, open);
   segmentCommands(program, open);
   policyCommands(program, open);

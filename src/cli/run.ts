@@ -1,7 +1,7 @@
 import { CommanderError } from "commander";
 
 import { NetworkError } from "../core/errors.ts";
-import { exitCodeOf, usageExitCode } from "./exit-codes.ts";
+import { CommandEnd, exitCodeOf, usageExitCode } from "./exit-codes.ts";
 import { createProgram, type ProgramParts } from "./program.ts";
 
 /**
@@ -18,6 +18,9 @@ export async function run(args: readonly string[], parts: ProgramParts): Promise
     if (error instanceof CommanderError) {
       // Commander has printed its message already; help and version are no failure.
       return error.exitCode === 0 ? 0 : usageExitCode;
+    }
+    if (error instanceof CommandEnd) {
+      return error.exitCode;
     }
     if (parts.signal.aborted && error === parts.signal.reason) {
       return interruptedExitCode;

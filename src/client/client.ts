@@ -1,6 +1,7 @@
 import { NetworkError } from "../core/errors.ts";
 import type { PolicyModel } from "../core/policy/model.ts";
 import type { IpExplanation, RouteExplanation } from "../core/views/explain-views.ts";
+import type { IpamCheck, LeakRelease } from "../core/views/ipam-views.ts";
 import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/views/route-views.ts";
 import type { ImportReport } from "../core/views/state-views.ts";
 import type { Credentials } from "./credentials.ts";
@@ -224,6 +225,27 @@ export class RomanaClient {
 
   explainRoute(cidr: string): Promise<RouteExplanation> {
     return this.#call("GET", `/explain/route?cidr=${encodeURIComponent(cidr)}`, shapes.explanation);
+  }
+
+  checkIpam(): Promise<IpamCheck> {
+    return this.#call("GET", "/ipam/check", shapes.ipamCheck, undefined, this.#deadlines.passMs);
+  }
+
+  /** `grace` instead of the controller's, such as `0s`. */
+  releaseLeaked({
+    grace,
+    dryRun,
+  }: {
+    readonly grace?: string | undefined;
+    readonly dryRun: boolean;
+  }): Promise<LeakRelease> {
+    return this.#call(
+      "POST",
+      `/ipam/leaks/release?dry_run=${dryRun}`,
+      shapes.leakRelease,
+      grace === undefined ? {} : { grace },
+      this.#deadlines.passMs,
+    );
   }
 
   /** The whole state, as `GET /export` gives it. */

@@ -45,6 +45,39 @@ export const address: Shape = fields({
 
 export const addresses: Shape = list(address);
 
+const findings: Shape = list(
+  fields({
+    kind: text,
+    address: text,
+    name: text,
+    host: text,
+    tenant: text,
+    segment: text,
+    pod: optional(fields({ namespace: text, name: text, uid: text })),
+    since: optional(text),
+    releaseAt: optional(text),
+    message: text,
+  }),
+);
+
+export const ipamCheck: Shape = fields({
+  checkedAt: text,
+  clean: flag,
+  addresses: number,
+  pods: number,
+  podsProblem: text,
+  silentHosts: list(text),
+  silentHostCount: number,
+  findings,
+});
+
+export const leakRelease: Shape = fields({
+  dryRun: flag,
+  released: findings,
+  kept: findings,
+  failed: findings,
+});
+
 export const blackouts: Shape = list(fields({ cidr: text }));
 
 export const topology: Shape = fields({

@@ -23,6 +23,8 @@ export interface MetricsSources {
     blocks(): { readonly blocks: readonly MeasuredBlock[] } | undefined;
   };
   readonly counters?: (() => AddressingCounters) | undefined;
+  /** What the leader's collector has found; zeros elsewhere. Absent in the stand-alone router. */
+  readonly leaks?: (() => { readonly leaked: number; readonly collected: number } | undefined) | undefined;
   readonly routes: Pick<RoutesView, "routes" | "health" | "status">;
   readonly store?: { silentMs(): number } | undefined;
   /** Networks in force that overlap a range which is taken. */
@@ -46,6 +48,7 @@ interface MeasuredBlock {
 export function measureSources(registry: Registry, sources: MetricsSources): void {
   if (sources.addressing !== undefined) {
     measureAddressing(registry, sources.addressing, sources.counters);
+    measureLeaks(registry, sources.leaks);
   }
   measureRoutes(registry, sources);
   if (sources.store !== undefined) {
@@ -124,6 +127,22 @@ function measureAddressing(
     "ipam_transactions_total",
     "Transactions that allocations and releases shared: their number by this is the size of a group",
     count("groups"),
+  );
+}
+
+function measureLeaks(registry: Registry, leaks: MetricsSources["leaks"]): void {
+  addGauge(
+    registry,
+    "addresses_leaked",
+    "Addresses that no Pod holds and no interface has; they are released after the grace time",
+    undefined,
+    () => ({ "": leaks?.()?.leaked ?? 0 }),
+  );
+  addTotal(
+    registry,
+    "addresses_collected_total",
+    "Leaked addresses that were released by the leader",
+    () => leaks?.()?.collected ?? 0,
   );
 }
 

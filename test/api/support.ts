@@ -4,13 +4,19 @@ import type { Authentication } from "../../src/api/authentication.ts";
 import type { LeaderSource } from "../../src/api/replica.ts";
 import { createServer, type ServerLimits } from "../../src/api/server.ts";
 import { watchSources } from "../../src/api/watch-sources.ts";
+import { AddressAudit } from "../../src/controllers/address-audit.ts";
+import { AddressCollector } from "../../src/controllers/address-collector.ts";
 import { Explainer } from "../../src/controllers/explainer.ts";
+import type { ClusterPod } from "../../src/core/cluster/objects.ts";
 import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
 import { ClusterPolicyStore } from "../../src/services/cluster-policy-store.ts";
 import { AgentReports } from "../../src/services/cluster/agent-reports.ts";
+import { EndpointIndex } from "../../src/services/cluster/endpoint-index.ts";
+import { ObjectView } from "../../src/services/cluster/object-view.ts";
+import { PodSegments } from "../../src/services/cluster/pod-segments.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
@@ -93,16 +99,31 @@ export async function emptyServer(
   });
   const agentClock = new FakeClock();
   const agents = new AgentReports(agentClock);
+  // Nobody starts the collector: it looks when it is asked.
+  const pods = new ObjectView<ClusterPod>();
+  pods.replace([]);
+  const collector = new AddressCollector({
+    addresses: addressing,
+    pods,
+    agents,
+    clock: agentClock,
+    log,
+    graceMs: 600_000,
+  });
+  const endpoints = new EndpointIndex({ addresses: addressing, pods });
+  endpoints.start();
   const app = createServer({
     addressing,
     agents,
+    pods: new PodSegments(pods, "romana.io/segment"),
+    audit: new AddressAudit({ followsCluster: true, collector: () => collector }),
     routes,
     policies,
     clusterPolicies,
     tenants,
     feed,
     state: new StateService({ keeper: addressing, tenants, policies, clock: new FakeClock(), log }),
-    explain: new Explainer({ addressing }),
+    explain: new Explainer({ addressing, endpoints }),
     log,
     limits,
     authentication: { tokens: [], requireAuth: false, clock, ...authentication },
@@ -130,6 +151,8 @@ export async function emptyServer(
     metrics,
     agents,
     agentClock,
+    pods,
+    clock: agentClock,
   };
 }
 
