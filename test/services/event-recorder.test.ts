@@ -84,11 +84,11 @@ function make() {
   };
   const recorder = new ClusterEventRecorder({ writer: events, clock, log });
   const record = (note: string, { uid = "u1", reason = "HostNotPlaced", type = "Warning" as const } = {}) =>
-    recorder.record(event(uid, note, reason, type));
+    recorder.record(eventOf(uid, note, reason, type));
   return { clock, events, recorder, record, warnings };
 }
 
-function event(uid: string, note: string, reason: string, type: "Normal" | "Warning") {
+function eventOf(uid: string, note: string, reason: string, type: "Normal" | "Warning") {
   const subject = { apiVersion: "v1", kind: "Node", namespace: "", name: `node-${uid}`, uid };
   return { subject, type, reason, action: "Place", note };
 }
@@ -176,7 +176,7 @@ describe("a recorder of events", () => {
   it("lets a thousand wait, and drops repeats first, then what is normal, the oldest first", async () => {
     const { clock, events, recorder, record, warnings } = make();
     for (let index = 0; index < 600; index += 1) {
-      recorder.record(event(`n${index}`, "placed", "HostPlaced", "Normal"));
+      recorder.record(eventOf(`n${index}`, "placed", "HostPlaced", "Normal"));
     }
     for (let index = 0; index < 600; index += 1) {
       record("not placed", { uid: `w${index}` });
@@ -310,12 +310,9 @@ describe("a recorder of events", () => {
     record("x", { uid: "u1" });
     record("x", { uid: "u2" });
     await clock.advance(100);
-    let isStopped = false;
-    const stopped = recorder.stop().then(() => {
-      isStopped = true;
-    });
-    await clock.advance(1_900);
-    expect(isStopped).toBe(false);
+    const stopped = recorder.stop();
+    const early = Promise.race([stopped.then(() => "stopped"), clock.advance(1_900).then(() => "stops")]);
+    expect(await early).toBe("stops");
     await clock.advance(200);
     await stopped;
 
