@@ -16,6 +16,7 @@ export const configKeys = [
   "Token",
   "TokenFile",
   "CACert",
+  "TLSServerName",
   "ClientCert",
   "ClientKey",
 ] as const;

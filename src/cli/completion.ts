@@ -45,6 +45,7 @@ export const connectionOptions = [
   "-c",
   "--config",
   "--cacert",
+  "--tls-server-name",
   "--client-cert",
   "--client-key",
   "--client-token-file",

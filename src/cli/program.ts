@@ -78,6 +78,10 @@ export function createProgram({
       "certificates that the controller's may come from, PEM (default: $ROMANA_CACERT)",
     )
     .option(
+      "--tls-server-name <name>",
+      "the name in the controller's certificate, where it is reached by another one (default: $ROMANA_TLS_SERVER_NAME)",
+    )
+    .option(
       "--client-cert <file>",
       "certificate to show to the controller, PEM (default: $ROMANA_CLIENT_CERT)",
     )

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 
@@ -24,6 +25,7 @@ export interface GlobalOptions {
   readonly platform?: string;
   readonly verbose?: boolean;
   readonly cacert?: string;
+  readonly tlsServerName?: string;
   readonly clientCert?: string;
   readonly clientKey?: string;
   readonly clientTokenFile?: string;
@@ -71,6 +73,7 @@ const variables: Readonly<Record<ConfigKey, string>> = {
   Token: "ROMANA_TOKEN",
   TokenFile: "ROMANA_CLIENT_TOKEN_FILE",
   CACert: "ROMANA_CACERT",
+  TLSServerName: "ROMANA_TLS_SERVER_NAME",
   ClientCert: "ROMANA_CLIENT_CERT",
   ClientKey: "ROMANA_CLIENT_KEY",
 };
@@ -123,8 +126,8 @@ function flagOf(
   key: ConfigKey,
   options: GlobalOptions,
 ): { readonly text: string; readonly source: string } | undefined {
-  const { rootURL, rootPort, format, platform, verbose, cacert, clientCert, clientKey, clientTokenFile } =
-    options;
+  const { rootURL, rootPort, format, platform, verbose, cacert, tlsServerName } = options;
+  const { clientCert, clientKey, clientTokenFile } = options;
   const flags: Partial<Record<ConfigKey, readonly [string | undefined, string]>> = {
     RootURL: [rootURL, "--rootURL"],
     RootPort: [rootPort, "--rootPort"],
@@ -133,6 +136,7 @@ function flagOf(
     Verbose: [verbose === true ? "true" : undefined, "--verbose"],
     TokenFile: [clientTokenFile, "--client-token-file"],
     CACert: [cacert, "--cacert"],
+    TLSServerName: [tlsServerName, "--tls-server-name"],
     ClientCert: [clientCert, "--client-cert"],
     ClientKey: [clientKey, "--client-key"],
   };
@@ -162,6 +166,7 @@ async function readCredentials(
     pem("ClientKey"),
     readToken(get("Token"), get("TokenFile"), terminal),
   ]);
+  const serverName = readServerName(get("TLSServerName"));
   if ((cert === undefined) !== (key === undefined)) {
     throw new NetworkError(
       "invalid",
@@ -172,9 +177,23 @@ async function readCredentials(
   return {
     ...(token === undefined ? {} : { token }),
     ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { serverName }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   };
+}
+
+/** TLS knows names alone there: an address is compared without being told. */
+function readServerName(setting: Setting | undefined): string | undefined {
+  if (setting !== undefined && (isIP(setting.text) !== 0 || !/^[a-z0-9.-]{1,253}$/i.test(setting.text))) {
+    throw new NetworkError(
+      "invalid",
+      "SERVER_NAME_INVALID",
+      `${setting.source}: "${setting.text}" is not the name of a server, such as romana.kube-system.svc`,
+      { text: setting.text },
+    );
+  }
+  return setting?.text;
 }
 
 async function readToken(

@@ -4,6 +4,8 @@ export interface Credentials {
   readonly token?: string;
   /** PEM: the authorities that the server's certificate may come from; absent: those of the system. */
   readonly ca?: string;
+  /** The name that the server's certificate has to have; absent: that of the address which is asked. */
+  readonly serverName?: string;
   /** PEM: the client's certificate (chain) and its key; both or neither. */
   readonly cert?: string;
   readonly key?: string;

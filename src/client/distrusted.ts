@@ -20,7 +20,7 @@ const reasons: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: "its certificate is not valid yet: check the clocks of both machines",
   CERT_SIGNATURE_FAILURE: "its certificate is not signed by CACert: name the authority that signed it",
   ERR_TLS_CERT_ALTNAME_INVALID:
-    "its certificate is for other names: use one of these in --rootURL, or give the server a certificate with this one",
+    "its certificate is for other names: use one of these in --rootURL, name one as TLSServerName, or give the server a certificate with this one",
   EPROTO: failed,
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED:
     "it asks for a client certificate: name one with ClientCert and ClientKey, or use a token",

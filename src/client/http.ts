@@ -112,7 +112,7 @@ export async function connect(
   { method, path, body, accept = "application/json", idleMs, credentials = {} }: HttpRequest,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
-  const { token, ...certificates } = credentials;
+  const { token, serverName, ...certificates } = credentials;
   if (token !== undefined && !isPrivate(endpoint)) {
     throw new NetworkError(
       "invalid",
@@ -140,6 +140,8 @@ export async function connect(
       ? { socketPath: endpoint.path }
       : { host: endpoint.host, port: endpoint.port }),
     ...(isSecure ? { ...certificates, minVersion: "TLSv1.2" } : {}),
+    // Also for the leader that a follower names: its address need not stand in its certificate.
+    ...(isSecure && serverName !== undefined ? { servername: serverName } : {}),
   };
   // Loaded when it is needed: it takes longer than everything else that a command without a request loads.
   const { request: httpRequest } = isSecure ? await import("node:https") : await import("node:http");

@@ -160,6 +160,16 @@ it("takes certificates as contents, with paths from the file's folder", async ()
   expect(read.credentials).toEqual({ ca: "PEM of ca", cert: "PEM of cert", key: "PEM of key" });
 });
 
+it("takes the name in the server's certificate, and refuses what is no name", async () => {
+  const read = await settings({ file: "TLSServerName: romana.kube-system.svc" });
+
+  expect(read.credentials).toEqual({ serverName: "romana.kube-system.svc" });
+  await expect(settings({ file: "TLSServerName: 10.96.0.99" })).rejects.toMatchObject({
+    code: "SERVER_NAME_INVALID",
+    kind: "invalid",
+  });
+});
+
 it("warns of a token that others can read, in the file or beside it, and goes on", async () => {
   await writeFile(join(directory, "token"), "t", { mode: 0o640 });
   const beside = await settings({ file: "TokenFile: token" });

@@ -115,7 +115,7 @@ it.for([
   });
 });
 
-it("does not trust a server that is reached by a name that its certificate does not have", async () => {
+it("does not trust a server that is reached by a name that its certificate does not have, unless it is told one that it has", async () => {
   const elsewhere = secure.replace("127.0.0.1", "127.0.0.2");
   const clock = new FakeClock(Date.now());
   const files = { cert: trial.path("server.crt"), key: trial.path("server.key"), clientCa: undefined };
@@ -127,9 +127,18 @@ it("does not trust a server that is reached by a name that its certificate does 
   const answer = await clientOf({ ca, token: "reader" }, url)
     .networks()
     .catch((error: unknown) => error);
+  const byName = await clientOf(
+    { ca, token: "reader", serverName: "romana.kube-system.svc" },
+    url,
+  ).networks();
+  const byAnother = await clientOf({ ca, token: "reader", serverName: "romana.example" }, url)
+    .networks()
+    .catch((error: unknown) => error);
   await app.close();
   tls.close();
 
+  expect(byName.map(({ id }) => id)).toEqual(["prod"]);
+  expect(byAnother).toMatchObject({ code: "SERVER_UNTRUSTED" });
   expect(elsewhere).not.toBe(secure);
   expect(answer).toMatchObject({
     code: "SERVER_UNTRUSTED",

@@ -29,6 +29,28 @@ const objectSchema = z.looseObject({
     .optional(),
 });
 
+/** What a Job and a Deployment have in common. */
+const jobSchema = z.looseObject({
+  kind: z.string(),
+  metadata: z.looseObject({ name: z.string() }),
+  spec: z.looseObject({
+    template: z.looseObject({
+      spec: z.looseObject({
+        serviceAccountName: z.string(),
+        volumes: z.array(z.unknown()),
+        containers: z.array(
+          z.looseObject({
+            image: z.string(),
+            args: z.array(z.string()),
+            envFrom: z.array(z.unknown()),
+            volumeMounts: z.array(z.unknown()),
+          }),
+        ),
+      }),
+    }),
+  }),
+});
+
 const singleFiles = ["romana-kops.yaml", "romana-kubeadm.yaml"] as const;
 
 describe("files that follow from others (node scripts/render-deploy.ts)", () => {
@@ -155,6 +177,29 @@ describe("the addon for kOps", () => {
     expect(JSON.parse(spec.spec.additionalPolicies.master)).toEqual(
       (JSON.parse(read("iam/controller.json")) as { readonly Statement: unknown }).Statement,
     );
+  });
+});
+
+describe("deploy/kops/uninstall-routes.yaml", () => {
+  const specOf = (text: string, kind: string) =>
+    parseAllDocuments(text)
+      .map((document) => jobSchema.safeParse(document.toJS()))
+      .flatMap(({ data }) => (data?.kind === kind ? [data] : []))
+      .find(({ metadata }) => metadata.name.startsWith("romana-"))?.spec.template.spec;
+
+  it("runs the controller's image with its account, its configuration and its etcd", () => {
+    const job = specOf(read("deploy/kops/uninstall-routes.yaml"), "Job");
+    const controller = specOf(read("deploy/rendered/romana-kops.yaml"), "Deployment");
+    const [mine, its] = [job?.containers[0], controller?.containers[0]];
+
+    expect(job?.serviceAccountName).toBe(controller?.serviceAccountName);
+    expect(mine?.image).toBe(its?.image);
+    expect(its?.args).toEqual(
+      expect.arrayContaining((mine?.args ?? ["none"]).filter((arg) => arg.includes("="))),
+    );
+    expect(its?.envFrom).toEqual(mine?.envFrom);
+    expect(its?.volumeMounts).toEqual(expect.arrayContaining([...(mine?.volumeMounts ?? ["none"])]));
+    expect(controller?.volumes).toEqual(expect.arrayContaining([...(job?.volumes ?? ["none"])]));
   });
 });
 

@@ -22,7 +22,12 @@ export class Trial {
 
   /** Files of another authority; `days` may be negative. */
   static files({ days = 30, nowMs = Date.now() } = {}): Promise<readonly PemFile[]> {
-    return createTrialCertificates({ hosts: ["127.0.0.1"], agents: ["node-1", "node-2"], days, nowMs });
+    return createTrialCertificates({
+      hosts: ["127.0.0.1", "romana.kube-system.svc"],
+      agents: ["node-1", "node-2"],
+      days,
+      nowMs,
+    });
   }
 
   path(name: string): string {

@@ -16,21 +16,22 @@ describe.skipIf(requireKubeApi() || requireTools("kubectl", "kustomize", "kubeco
     });
     afterAll(() => cluster.stop());
 
-    it.for(["deploy/rendered/romana-kops.yaml", "deploy/kubernetes/overlays/kops-etcd-service"])(
-      "are taken as they are, dry and in earnest: %s",
-      async (path) => {
-        const text = path.endsWith(".yaml") ? readFileSync(path, "utf8") : kustomize(path);
+    it.for([
+      "deploy/rendered/romana-kops.yaml",
+      "deploy/kubernetes/overlays/kops-etcd-service",
+      "deploy/kops/uninstall-routes.yaml",
+    ])("are taken as they are, dry and in earnest: %s", async (path) => {
+      const text = path.endsWith(".yaml") ? readFileSync(path, "utf8") : kustomize(path);
 
-        expect(await cluster.conforms(text)).toMatchObject({ ok: true });
-        expect(cluster.kubectl(["apply", "--dry-run=server", "--filename", "-"], text)).toMatchObject({
-          ok: true,
-        });
-        expect(cluster.kubectl(["apply", "--filename", "-"], text)).toMatchObject({ ok: true });
-        const applied = cluster.applied(text);
-        expect(applied.map(nameOf)).toEqual(readManifests(text).map(nameOf));
-        expect(applied).toMatchObject(readManifests(text));
-      },
-    );
+      expect(await cluster.conforms(text)).toMatchObject({ ok: true });
+      expect(cluster.kubectl(["apply", "--dry-run=server", "--filename", "-"], text)).toMatchObject({
+        ok: true,
+      });
+      expect(cluster.kubectl(["apply", "--filename", "-"], text)).toMatchObject({ ok: true });
+      const applied = cluster.applied(text);
+      expect(applied.map(nameOf)).toEqual(readManifests(text).map(nameOf));
+      expect(applied).toMatchObject(readManifests(text));
+    });
 
     it("stand at the documented addresses", async () => {
       const at = async (name: string): Promise<unknown> =>
