@@ -6,6 +6,10 @@ const allowed = {
   controllers: { src: ["core", "ports", "services", "controllers"], npm: [] },
   "adapters/aws": { src: ["core", "ports", "adapters/aws"], npm: ["@aws-sdk/.+", "@smithy/.+", "p-retry", "zod", "node"] },
   "adapters/etcd": { src: ["core", "ports", "adapters/etcd", "adapters/memory"], npm: ["etcd3", "cockatiel", "protobufjs", "zod", "node"] },
+  "adapters/kubernetes": {
+    src: ["core", "ports", "adapters/kubernetes"],
+    npm: ["@kubernetes/client-node", "yaml", "zod", "node"],
+  },
   "adapters/certificates": { src: ["core", "ports", "adapters/certificates"], npm: ["@peculiar/x509", "reflect-metadata", "node"] },
   "adapters/probe": { src: ["core", "ports", "adapters/probe"], npm: ["net-ping", "node"] },
   "adapters/sqlite": { src: ["core", "ports", "adapters/sqlite", "adapters/memory"], npm: ["zod", "node"] },

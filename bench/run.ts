@@ -26,6 +26,8 @@ const SUITES: readonly Suite[] = [
     ids: ["rest-alloc-1", "rest-alloc-3", "rest-alloc-idle", "rest-alloc-250k", "start-250k", "rss-250k"],
     load: () => import("./rest-alloc.ts"),
   },
+  { ids: ["sync-5000", "rss-5000", "policy-offered", "api-restart"], load: () => import("./kubernetes.ts") },
+  { ids: ["node-placed"], load: () => import("./node-placed.ts") },
 ];
 
 const RESULTS = new URL("results.json", import.meta.url);

@@ -1,6 +1,7 @@
+import type { PodReference } from "../core/ipam/pod-reference.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
-import type { HostOrigin } from "../core/topology/topology.ts";
+import type { HostOrigin, NodeIdentity } from "../core/topology/topology.ts";
 
 // What the REST API asks of the part that keeps topology, hosts and addresses. It states no more than the API needs; the service that
 // stands behind it does more. Failures are `NetworkError`s. Methods with a signal wait for the store.
@@ -12,6 +13,7 @@ export interface HostState {
   readonly agentPort: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly origin: HostOrigin;
+  readonly node?: NodeIdentity | undefined;
   readonly placed: boolean;
   readonly misplaced: boolean;
   /** Why it is unplaced or misplaced; "" otherwise. */
@@ -38,6 +40,8 @@ export interface AddressState {
   readonly tenant: string;
   readonly segment: string;
   readonly network: string;
+  /** The Pod that it was given to, where that was said. */
+  readonly pod?: PodReference;
 }
 
 /** A host that a caller of the API adds; `agentPort` has a default. */
@@ -56,6 +60,13 @@ export interface NewAddress {
   readonly tenant: string;
   readonly segment: string;
   readonly address?: Ipv4;
+  readonly pod?: PodReference;
+}
+
+/** What is known of Pods where a request for an address does not say it. */
+export interface PodOwners {
+  /** The segment that the labels of this very Pod (by UID) name; `undefined` while the Pod is not known, and where they name none. */
+  segmentOf(pod: PodReference): string | undefined;
 }
 
 /** Topology, hosts, networks, blocks and addresses. Reads answer from memory. */
@@ -75,11 +86,11 @@ export interface Addressing {
   blocks(network?: string): { readonly revision: number; readonly blocks: readonly BlockState[] } | undefined;
   addresses(): readonly AddressState[];
   allocate(request: NewAddress, signal: AbortSignal): Promise<Ipv4>;
-  /** With `host`, only what is of that host. */
+  /** Only what is of that host and of that Pod, where they are given. */
   release(
     nameOrIp: string,
     signal: AbortSignal,
-    only?: { readonly host?: string | undefined },
+    only?: { readonly host?: string | undefined; readonly podUid?: string | undefined },
   ): Promise<unknown>;
   blackouts(network: string): readonly string[];
   addBlackout(network: string, cidr: Cidr, signal: AbortSignal): Promise<unknown>;

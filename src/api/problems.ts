@@ -145,9 +145,10 @@ function existsDetails(error: NetworkError, subject: Subject): unknown {
 }
 
 function holderOf({ details }: NetworkError): unknown {
-  const { name, address, host, tenant, segment, holderName, holderIp } = details;
+  const { name, address, host, tenant, segment, namespace, pod, podUID, holderName, holderIp } = details;
   if (address !== undefined) {
-    return { address, host, tenant, segment };
+    const given = podUID === undefined ? {} : { pod: { namespace, name: pod, uid: podUID } };
+    return { address, host, tenant, segment, ...given };
   }
   return holderName === undefined ? (name ?? "") : { ip: holderIp, name: holderName };
 }

@@ -69,8 +69,22 @@ export const addressBody = z
     tenant: optional(name),
     segment: optional(name),
     address: optional(text),
+    namespace: optional(name),
+    pod: optional(name),
+    podUID: optional(name),
   })
-  .meta({ examples: [{ name: "web-1.shop", host: "node-1", tenant: "shop", segment: "web" }] });
+  .meta({
+    examples: [
+      { name: "web-1.shop", host: "node-1", tenant: "shop", segment: "web" },
+      {
+        name: "web-2.shop.0f3a9b21",
+        host: "node-1",
+        namespace: "shop",
+        pod: "web-2",
+        podUID: "5b6f7f0e-8c1d-4a53-9d0e-1f2a3b4c5d6e",
+      },
+    ],
+  });
 
 /** A text that is read as an IPv4 network; what is wrong with it is said by `parseCidr`. */
 const cidr = z.string().meta({ description: "An IPv4 network, a.b.c.d/length", examples: ["10.0.0.240/28"] });
@@ -94,6 +108,10 @@ export const addressQuery = z.object({
     .string()
     .default("")
     .meta({ description: "A name, or an IP address", examples: ["web-1.shop"] }),
+  podUID: z
+    .string()
+    .optional()
+    .meta({ description: "Only if it was given to the Pod with this UID; empty: to none" }),
 });
 
 /** `DELETE /networks/{name}/blackouts`. */

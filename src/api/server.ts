@@ -7,7 +7,7 @@ import { guardHosts } from "./access.ts";
 import { limitInFlight, refuseCrossSite } from "./admission.ts";
 import { authenticate, type Authentication } from "./authentication.ts";
 import { closeInOrder, refuseConnection } from "./connections.ts";
-import type { Addressing } from "./control-plane.ts";
+import type { Addressing, PodOwners } from "./control-plane.ts";
 import { withDeadline } from "./deadline.ts";
 import { failWith, notFound, redirectTrailingSlash } from "./error-handler.ts";
 import { sendToLeader } from "./leadership.ts";
@@ -67,6 +67,8 @@ export const defaultLimits: ServerLimits = {
 export interface ServerOptions {
   /** Absent in the stand-alone router, which keeps no addresses. */
   readonly addressing?: Addressing;
+  /** Absent where no cluster is followed. */
+  readonly pods?: PodOwners | undefined;
   /** The list of routes of the stand-alone router. */
   readonly routeSpec?: RouteSpecDesk;
   readonly routes: RoutesView;
@@ -100,6 +102,7 @@ declare module "fastify" {
 export function createServer(options: ServerOptions): FastifyInstance {
   const {
     addressing,
+    pods,
     routeSpec,
     routes,
     policies,
@@ -181,7 +184,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     app.register(topologyResource, { addressing });
     app.register(hostsResource, { addressing });
     app.register(networksResource, { addressing });
-    app.register(addressesResource, { addressing });
+    app.register(addressesResource, { addressing, pods });
   }
   if (routeSpec !== undefined) {
     app.register(routeSpecResource, { routeSpec, routes });

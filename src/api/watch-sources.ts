@@ -1,4 +1,10 @@
+import type { PolicyModel } from "../core/policy/model.ts";
 import type { Policy } from "../core/policy/policy.ts";
+import {
+  romanaModelId,
+  romanaPolicyId,
+  translateRomanaPolicy,
+} from "../core/policy/translate-romana-policy.ts";
 import type { ObjectBatch } from "../services/object-batch.ts";
 import type { WatchKind } from "../services/resource-feed.ts";
 import type { FeedSource } from "../services/watch-channel.ts";
@@ -37,12 +43,30 @@ export interface WatchedPolicies {
   byId(id: string): Policy | undefined;
 }
 
+/** What the streams ask of the policies that the cluster brings. */
+export interface WatchedClusterPolicies {
+  revision(): number;
+  onBatch(listener: (batch: ObjectBatch) => void): () => void;
+  list(): readonly PolicyModel[];
+  byId(id: string): PolicyModel | undefined;
+}
+
+/** What is watched. */
+export interface WatchedParts {
+  readonly addressing: WatchedAddressing;
+  /** Romana's own documents. */
+  readonly policies: WatchedPolicies;
+  readonly clusterPolicies: WatchedClusterPolicies;
+  readonly routes: FeedSource;
+}
+
 /** What is watched, in the shapes in which the API shows it. */
-export function watchSources(
-  addressing: WatchedAddressing,
-  policies: WatchedPolicies,
-  routes: FeedSource,
-): Readonly<Record<WatchKind, FeedSource>> {
+export function watchSources({
+  addressing,
+  policies,
+  clusterPolicies,
+  routes,
+}: WatchedParts): Readonly<Record<WatchKind, FeedSource>> {
   const shared = (field: "hosts" | "blocks" | "addresses"): Pick<FeedSource, "revision" | "onBatch"> => ({
     revision: () => addressing.revision(),
     onBatch: (listener) =>
@@ -78,7 +102,8 @@ export function watchSources(
       },
       identity: (name) => ({ name }),
     },
-    policies: {
+    policies: modelSource(policies, clusterPolicies),
+    "policy-documents": {
       revision: () => policies.revision(),
       onBatch: (listener) => policies.onBatch(listener),
       entries: () => policies.list().map(({ id }) => ({ key: id, host: "" })),
@@ -89,5 +114,35 @@ export function watchSources(
       identity: (id) => ({ id }),
     },
     routes,
+  };
+}
+
+/**
+ * The models of all policies in one stream. Both parts follow the same store, and no transaction touches both of them: a revision is told of by one of them alone.
+ */
+function modelSource(policies: WatchedPolicies, clusterPolicies: WatchedClusterPolicies): FeedSource {
+  const modelOf = (id: string): PolicyModel | undefined => {
+    const policyId = romanaPolicyId(id);
+    const policy = policyId === undefined ? undefined : policies.byId(policyId);
+    return policy === undefined ? clusterPolicies.byId(id) : translateRomanaPolicy(policy);
+  };
+  return {
+    revision: () => Math.min(policies.revision(), clusterPolicies.revision()),
+    onBatch: (listener) => {
+      const ends = [
+        policies.onBatch((batch) => listener({ ...batch, keys: batch.keys.map(romanaModelId) })),
+        clusterPolicies.onBatch(listener),
+      ];
+      return () => ends.forEach((end) => end());
+    },
+    entries: () => [
+      ...policies.list().map(({ id }) => ({ key: romanaModelId(id), host: "" })),
+      ...clusterPolicies.list().map(({ id }) => ({ key: id, host: "" })),
+    ],
+    get: (id) => {
+      const model = modelOf(id);
+      return model && { host: "", value: model };
+    },
+    identity: (id) => ({ id }),
   };
 }

@@ -38,6 +38,7 @@ export const address: Shape = fields({
   tenant: text,
   segment: text,
   network: text,
+  pod: optional(fields({ namespace: text, name: text, uid: text })),
 });
 
 export const addresses: Shape = list(address);
@@ -80,6 +81,21 @@ export const policy: Shape = fields({
 });
 
 export const policies: Shape = list(policy);
+
+const allowances = list(
+  fields({ peers: list(fields({ kind: text })), traffic: list(fields({ protocol: text })) }),
+);
+
+export const policyModel: Shape = fields({
+  id: text,
+  source: fields({ kind: text }),
+  targets: list(fields({ kind: text })),
+  isolates: list(text),
+  ingress: allowances,
+  egress: allowances,
+});
+
+export const policyModels: Shape = list(policyModel);
 
 export const leader: Shape = fields({
   id: text,

@@ -7,7 +7,7 @@ import * as shapes from "./shapes.ts";
 import type { Transport } from "./transport.ts";
 
 /** What can be watched (`docs/rest-api.md`, Streams). */
-export type WatchKind = "hosts" | "blocks" | "addresses" | "policies" | "routes";
+export type WatchKind = "hosts" | "blocks" | "addresses" | "policies" | "policy-documents" | "routes";
 
 /**
  * What a watch tells. First everything that is there, a `put` each, then `synced`; from then on what changes. After `reset` it begins like that
@@ -40,7 +40,8 @@ const puts: Readonly<Record<WatchKind, Shape>> = {
   hosts: shapes.host,
   blocks: shapes.block,
   addresses: shapes.address,
-  policies: shapes.policy,
+  policies: shapes.policyModel,
+  "policy-documents": shapes.policy,
   routes: shapes.route,
 };
 
@@ -49,6 +50,7 @@ const identities: Readonly<Record<WatchKind, Shape>> = {
   blocks: fields({ cidr: text }),
   addresses: fields({ name: text }),
   policies: fields({ id: text }),
+  "policy-documents": fields({ id: text }),
   routes: fields({ routeTableId: text, destination: text }),
 };
 

@@ -6,7 +6,8 @@ export interface HostDocument {
   readonly name: string;
   readonly agent_port: number;
   readonly tags: Readonly<Record<string, string>> | null;
-  readonly k8s_info: null;
+  /** The Node that it stands for; null for a host that was not learned from Kubernetes. */
+  readonly k8s_info: { readonly uid: string; readonly instance_id: string } | null;
   readonly placed: boolean;
   readonly misplaced: boolean;
   /** Why it is unplaced or misplaced; "" otherwise. */
@@ -48,6 +49,8 @@ export interface AddressDocument {
   readonly tenant: string;
   readonly segment: string;
   readonly network: string;
+  /** The Pod that it was given to, where that was said. */
+  readonly pod?: { readonly namespace: string; readonly name: string; readonly uid: string };
 }
 
 /** What `POST /address` takes. */
@@ -57,6 +60,10 @@ export interface AddressRequestDocument {
   readonly tenant?: string;
   readonly segment?: string;
   readonly address?: string;
+  /** The Pod that it is for: all three, or none. Without a tenant it is of the namespace's. */
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly podUID?: string;
 }
 
 /** What `POST /hosts` takes. */

@@ -1,4 +1,4 @@
-import { parseCidrOverrides, parseKubernetesSource, parseNamespacedName } from "./kubernetes-values.ts";
+import { parseCidrOverride, parseKubernetesSource, parseNamespacedName } from "./kubernetes-values.ts";
 import { list, withDefault } from "./option.ts";
 import { duration, matching, oneOf } from "./values.ts";
 
@@ -60,7 +60,7 @@ export const kubernetesOptions = {
     name: "network-cidr-overrides",
     section: KUBERNETES,
     placeholder: "NETWORK=CIDR,…",
-    parse: parseCidrOverrides,
+    parse: parseCidrOverride,
     help: "Another CIDR for a network of the topology that is started with, such as `romana-network=100.96.0.0/11`. A name that it does not have has no effect.",
   }),
   hostGrace: withDefault({

@@ -43,15 +43,13 @@ export function parseNamespacedName(text: string): NamespacedName {
   return { namespace, name };
 }
 
-/** `NETWORK=CIDR`, several separated by commas. */
-export function parseCidrOverrides(text: string): readonly CidrOverride[] {
-  return text.split(",").map((part) => {
-    const at = part.indexOf("=");
-    if (at < 1) {
-      throw invalid(text, "NETWORK=CIDR, several separated by commas");
-    }
-    return { network: part.slice(0, at).trim(), cidr: parseCidr(part.slice(at + 1).trim()) };
-  });
+/** `NETWORK=CIDR`. */
+export function parseCidrOverride(text: string): CidrOverride {
+  const at = text.indexOf("=");
+  if (at < 1) {
+    throw invalid(text, "NETWORK=CIDR");
+  }
+  return { network: text.slice(0, at).trim(), cidr: parseCidr(text.slice(at + 1).trim()) };
 }
 
 function invalid(text: string, wanted: string): NetworkError {

@@ -150,7 +150,7 @@ export function loadControllerConfig({
 }: LoadOptions): ControllerConfig {
   const problems = (values: Partial<ControllerValues>): readonly string[] => [
     ...etcdContradictions(values),
-    ...contradictions(values),
+    ...contradictions(values, reviewsTokens(values, environment)),
   ];
   return assemble(resolveAll(controllerOptions, { flags, environment, readFile }, problems));
 }
@@ -218,7 +218,7 @@ function assemble(values: ControllerValues): ControllerConfig {
       segmentLabel: values.segmentLabel,
       tokenAudience: values.tokenAudience,
       agentServiceAccount: values.agentServiceAccount,
-      cidrOverrides: values.networkCidrOverrides.flat(),
+      cidrOverrides: values.networkCidrOverrides,
       hostGraceMs: values.hostGrace,
       addressGraceMs: values.addressGrace,
     },
@@ -326,11 +326,22 @@ export function defaultReserve(quota: number): number {
   return Math.max(2, Math.ceil(quota * 0.05));
 }
 
-/** Options that are good by themselves and do not fit together. Those that could not be read are left out. */
+/** Whether a cluster is followed, which knows the tokens of its service accounts. */
+function reviewsTokens({ kubernetes }: Partial<ControllerValues>, environment: Environment): boolean {
+  return kubernetes?.kind === "auto" || kubernetes === undefined
+    ? (environment["KUBERNETES_SERVICE_HOST"] ?? "") !== ""
+    : kubernetes.kind !== "off";
+}
+
+/**
+ * Options that are good by themselves and do not fit together. Those that could not be read are left out. `knowsTokens`: callers are known by something else than
+ * the options of security.
+ */
 export function contradictions(
   values: Known<
     HealthValues & Ec2Values & SecurityValues & Pick<ControllerValues, "routeQuota" | "routeReserve">
   >,
+  knowsTokens = false,
 ): string[] {
   const problems: string[] = [];
   const { probeInterval, probeIntervalStandby, probeTimeout, burstInterval, holdDown, holdDownMax } = values;
@@ -353,12 +364,12 @@ export function contradictions(
       `ec2-failover-reserve (${ec2FailoverReserve}) leaves no token of ec2-burst (${ec2Burst}) for all else: make it smaller`,
     );
   }
-  problems.push(...securityProblems(values));
+  problems.push(...securityProblems(values, knowsTokens));
   return problems;
 }
 
 /** TLS wants its files, and an address on which nobody could be known is of no use. */
-function securityProblems(values: Known<SecurityValues>): string[] {
+function securityProblems(values: Known<SecurityValues>, knowsTokens: boolean): string[] {
   const { listen = [], tlsCert, tlsKey, tlsClientCa, tokenFile, requireAuth } = values;
   const problems: string[] = [];
   const secure = listen.find((address) => address.kind === "tcp" && address.tls);
@@ -368,15 +379,15 @@ function securityProblems(values: Known<SecurityValues>): string[] {
     problems.push(
       `listen (${secure.host}:${secure.port}) is served with TLS, which wants tls-cert and tls-key: "romana certs init" makes them for a trial; or listen on loopback (127.0.0.1:${secure.port}) or on a socket (unix:PATH)`,
     );
-  } else if (secure?.kind === "tcp" && tlsClientCa === undefined && tokenFile === undefined) {
+  } else if (secure?.kind === "tcp" && tlsClientCa === undefined && tokenFile === undefined && !knowsTokens) {
     problems.push(
-      `listen (${secure.host}:${secure.port}) would let nobody in: give tls-client-ca, token-file or both`,
+      `listen (${secure.host}:${secure.port}) would let nobody in: give tls-client-ca, token-file or both, or follow a cluster with kubernetes`,
     );
   }
   if (tlsClientCa !== undefined && tlsCert === undefined) {
     problems.push("tls-client-ca has no effect without tls-cert and tls-key: give them too");
   }
-  if (requireAuth === true && secure === undefined && tokenFile === undefined) {
+  if (requireAuth === true && secure === undefined && tokenFile === undefined && !knowsTokens) {
     problems.push(
       "require-auth would let nobody in: give token-file, or listen on https:// with tls-client-ca",
     );

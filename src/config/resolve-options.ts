@@ -2,6 +2,7 @@ import { NetworkError } from "../core/errors.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { nearestName } from "./nearest-name.ts";
 import { variableName, type Option, type OptionTable, type OptionValues } from "./option.ts";
+import { originalOptions } from "./original-options.ts";
 
 /** Flags as a command line gives them: by the option's name in camelCase; a switch as `true`. */
 export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
@@ -123,6 +124,10 @@ function unknownNames(
   return given
     .filter((name) => !known.includes(name))
     .map((name) => {
+      const original = originalOptions.find((each) => each.here === undefined && spell(each.name) === name);
+      if (original !== undefined) {
+        return `"${original.name}" was an option of the original's ${original.component}: ${original.answer}`;
+      }
       const nearest = nearestName(name, known);
       return `unknown option "${name}"${nearest === undefined ? "" : `; did you mean "${nearest}"?`}`;
     });

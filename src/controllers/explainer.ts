@@ -6,6 +6,7 @@ import type { IpExplanation, RouteExplanation } from "../core/views/explain-view
 import type { RouteFacts } from "../core/views/route-facts.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
+import type { EndpointIndex } from "../services/cluster/endpoint-index.ts";
 import type { RouteJournal } from "../services/route-journal.ts";
 import type { HealthSource } from "./health-source.ts";
 import type { RouteState } from "./route-state.ts";
@@ -21,6 +22,8 @@ export interface ExplainerRoutes {
 export interface ExplainerOptions {
   readonly addressing: Pick<AddressingService, "layout" | "hosts" | "blocks" | "addresses" | "blackouts">;
   readonly routes?: ExplainerRoutes | undefined;
+  /** Absent where no cluster is followed. */
+  readonly endpoints?: Pick<EndpointIndex, "get"> | undefined;
 }
 
 /** Answers why a packet goes where it goes, from memory: nothing is asked of the cloud. */
@@ -32,7 +35,8 @@ export class Explainer {
   }
 
   explainIp(address: Ipv4): IpExplanation {
-    const { addressing } = this.#options;
+    const { addressing, endpoints } = this.#options;
+    const pod = endpoints?.get(address)?.pod;
     const layout = addressing.layout();
     const network = layout.find((each) => containsAddress(each.network.cidr, address))?.network.name;
     return explainIp({
@@ -42,6 +46,7 @@ export class Explainer {
       blocks: network === undefined ? [] : (addressing.blocks(network)?.blocks ?? []),
       holder:
         network === undefined ? undefined : addressing.addresses().find((each) => each.address === address),
+      ...(pod === undefined ? {} : { pod }),
       blackouts: network === undefined ? [] : addressing.blackouts(network),
       routes: this.#facts(),
     });

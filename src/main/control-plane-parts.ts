@@ -5,11 +5,18 @@ import type { Logger } from "../ports/logger.ts";
 import type { Meter } from "../ports/meter.ts";
 import type { Prober } from "../ports/prober.ts";
 import type { Store } from "../ports/store.ts";
+import type { ClusterParts } from "./create-cluster.ts";
 import type { RouteEngineConfig } from "./create-route-engine.ts";
 
 /** The part of the configuration that the control plane itself needs; adapters are built by the caller. */
 export type ControlPlaneConfig = RouteEngineConfig &
-  Pick<ControllerConfig, "serviceRange" | "hostTags" | "leaderTtlMs">;
+  Pick<ControllerConfig, "serviceRange" | "hostTags" | "leaderTtlMs" | "cloud" | "kubernetes">;
+
+/** A region with its availability zones. */
+export interface RegionZones {
+  readonly region: string;
+  readonly zones: readonly string[];
+}
 
 export interface ControlPlaneParts {
   readonly clock: Clock;
@@ -30,6 +37,10 @@ export interface ControlPlaneParts {
   readonly config: ControlPlaneConfig;
   /** The topology to begin with, parsed JSON, used when the store holds none. */
   readonly initialTopology?: unknown;
+  /** The cluster that is followed; absent where there is none. */
+  readonly cluster?: ClusterParts | undefined;
+  /** The zones of the region, for the topology to begin with; absent without a cloud. */
+  readonly zones?: ((signal: AbortSignal) => Promise<RegionZones>) | undefined;
   /** Whether an address is the machine's that we run on; none is in a simulation. */
   readonly isOwn?: (address: string) => boolean;
   /** Counts what the controllers do. */

@@ -17,6 +17,7 @@ import { createLogger } from "../telemetry/logger.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { createControlPlane } from "./create-control-plane.ts";
 import { createSecurity } from "./create-security.ts";
+import { openCluster, reviewTokens, topologyFile } from "./open-cluster.ts";
 import { openStore, prefixIn } from "./open-store.ts";
 
 /** Runs `romana controller` until `signal` is aborted; then ends what it took on and closes the store. */
@@ -26,8 +27,15 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
   const closers: (() => void | Promise<void>)[] = [];
   try {
     const initialTopology = readInitialTopology(config);
+    const kubernetes = openCluster(config, clock, log);
+    closers.push(() => kubernetes?.close());
     // Before anything is opened, so that a mistake in a certificate or a token file changes nothing.
-    const security = await createSecurity(config.security, clock, log.child({ component: "api" }));
+    const security = await createSecurity(
+      config.security,
+      clock,
+      log.child({ component: "api" }),
+      kubernetes === undefined ? [] : [reviewTokens(kubernetes, config, clock, log)],
+    );
     closers.push(() => security.close());
     const store = openStore(config, clock, log);
     closers.push(() => store.close());
@@ -72,6 +80,15 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         prober,
         config,
         initialTopology,
+        zones:
+          ec2 && (async (abort) => ({ region: ec2.region, zones: await ec2.cloud.availabilityZones(abort) })),
+        cluster: kubernetes && {
+          source: kubernetes.source,
+          writer: kubernetes.writer,
+          lease: config.kubernetes.election === "store" ? undefined : kubernetes.lease,
+          config: config.kubernetes,
+          topologyFile: topologyFile(config, clock),
+        },
         isOwn: isOwnAddress,
         version: readVersion(),
         cloudName: config.cloud,
@@ -90,6 +107,10 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       },
       routes: plane.routes,
       store: plane.follower,
+      reserved: plane.reserved,
+      ...(kubernetes === undefined || plane.cluster === undefined
+        ? {}
+        : { cluster: { view: plane.cluster.view, source: kubernetes.source } }),
     });
     // One controller with a store of its own stays small; those that share etcd are there for many nodes.
     const leanPercent = config.store.kind === "etcd" ? growthOf(process.execArgv) : undefined;
@@ -114,6 +135,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       metrics,
       explain: plane.explain,
       state: plane.transfer,
+      pods: plane.cluster?.segments,
       log: log.child({ component: "api" }),
       authentication: security.authentication,
       limits: { maxInFlight: config.maxInFlight },

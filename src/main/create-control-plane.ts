@@ -6,7 +6,11 @@ import { NoRoutes } from "../controllers/route-reporter.ts";
 import type { Election } from "../ports/election.ts";
 import { AddressingService } from "../services/addressing-service.ts";
 import { prepareStore } from "../services/addressing/schema.ts";
+import { ClusterPolicyStore } from "../services/cluster-policy-store.ts";
+import { chooseInitialTopology } from "../services/initial-topology.ts";
+import { LeaseElection } from "../services/lease-election.ts";
 import { PolicyService } from "../services/policy-service.ts";
+import { ReservedRanges } from "../services/reserved-ranges.ts";
 import { ResourceFeed } from "../services/resource-feed.ts";
 import { RouteFeedSource } from "../services/route-feed-source.ts";
 import type { RoutesView } from "../services/route-views.ts";
@@ -15,13 +19,17 @@ import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower } from "../services/store-follower.ts";
 import { TenantService } from "../services/tenant-service.ts";
 import { together } from "../services/together.ts";
+import { beginClusterDuties, type ClusterDuties } from "./cluster-duties.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
+import { createCluster, type ClusterSide } from "./create-cluster.ts";
 import { beginDuties, type LeaderDuties } from "./leader-duties.ts";
 
 /** Everything that works together in one controller process, or in one simulation of it. */
 export interface ControlPlane {
   readonly addressing: AddressingService;
   readonly policies: PolicyService;
+  /** Models of NetworkPolicies and isolated namespaces; written by the leader's duties. */
+  readonly clusterPolicies: ClusterPolicyStore;
   readonly tenants: TenantService;
   readonly feed: ResourceFeed;
   readonly explain: Pick<Explainer, "explainIp" | "explainRoute">;
@@ -31,6 +39,12 @@ export interface ControlPlane {
   readonly routes: RoutesView;
   /** What the leader does; `undefined` on a replica that does not lead, and without a cloud. */
   duties(): LeaderDuties | undefined;
+  /** What is known of the cluster; `undefined` where none is followed. */
+  readonly cluster: ClusterSide | undefined;
+  /** What the leader does for the cluster; `undefined` on a replica that does not lead. */
+  clusterDuties(): ClusterDuties | undefined;
+  /** Ranges that no network may overlap, by who says so. */
+  readonly reserved: ReservedRanges;
   /** Whether this replica leads. */
   leads(): boolean;
   /** Loops that have ended and should not have, one phrase each. */
@@ -54,7 +68,7 @@ export async function createControlPlane(
   await prepareStore(store, prefix, signal);
   const follower = await StoreFollower.open({ store, clock, log, prefix }, signal);
   const addressing = await AddressingService.open({ store, follower, clock, log, prefix }, signal);
-  const election = new StoreElection({
+  const stands = {
     store,
     clock,
     log,
@@ -64,9 +78,12 @@ export async function createControlPlane(
     ttlMs: config.leaderTtlMs,
     random: parts.random,
     ...(parts.uptimeMs === undefined ? {} : { uptimeMs: parts.uptimeMs }),
-  });
+  };
+  const lock = parts.cluster?.lease;
+  const election = lock === undefined ? new StoreElection(stands) : new LeaseElection({ ...stands, lock });
   follower.add(election);
   const policies = new PolicyService({ store, follower, log, prefix, random: parts.random });
+  const clusterPolicies = new ClusterPolicyStore({ store, follower, log, prefix });
   const tenants = new TenantService({
     store,
     follower,
@@ -76,11 +93,26 @@ export async function createControlPlane(
     random: parts.random,
   });
   follower.start();
-  const serviceRange =
-    config.serviceRange === undefined ? [] : [{ cidr: config.serviceRange, what: "the service range" }];
-  addressing.setReserved(serviceRange);
+  const reserved = new ReservedRanges({ addressing, log: log.child({ component: "addressing" }) });
+  if (config.serviceRange !== undefined) {
+    reserved.put("service-range", [{ cidr: config.serviceRange, what: "the service range" }]);
+  }
+  const cluster =
+    parts.cluster &&
+    createCluster(parts.cluster, { clock, log, addressing, reserved, serviceRange: config.serviceRange });
+  const chooseTopology = (abort: AbortSignal): Promise<unknown> =>
+    chooseInitialTopology({
+      given: parts.initialTopology,
+      config,
+      inCluster: cluster !== undefined,
+      serviceIp: () => cluster?.serviceIp(abort) ?? Promise.resolve(undefined),
+      zones: () =>
+        parts.zones?.(abort) ?? Promise.reject(new Error("there is no cloud to ask for its zones")),
+      log,
+    });
+  // What is given is a mistake now or never; what a cluster begins with is found out by the leader.
   if (parts.initialTopology !== undefined && addressing.networks().length === 0) {
-    await addressing.updateTopology(parts.initialTopology, signal);
+    await addressing.updateTopology(await chooseTopology(signal), signal);
   }
   const facts = {
     version: parts.version,
@@ -91,6 +123,7 @@ export async function createControlPlane(
   };
   const { cloud } = parts;
   let duties: LeaderDuties | undefined;
+  let clusterDuties: ClusterDuties | undefined;
   const routes: RoutesView =
     cloud === undefined
       ? new NoRoutes(
@@ -109,7 +142,7 @@ export async function createControlPlane(
     clock,
   });
   const feed = new ResourceFeed({
-    sources: watchSources(addressing, policies, routeFeed),
+    sources: watchSources({ addressing, policies, clusterPolicies, routes: routeFeed }),
     reached: (revision, abort) => follower.reached(revision, abort),
     clock,
     log,
@@ -120,16 +153,28 @@ export async function createControlPlane(
     clock,
     log: log.child({ component: "election" }),
     begin: async (term, abort): Promise<Duties> => {
-      if (cloud === undefined) {
-        return NO_DUTIES;
-      }
-      const begun = await beginDuties({ ...parts, cloud }, { addressing, facts, term, serviceRange }, abort);
+      const begun =
+        cloud === undefined
+          ? undefined
+          : await beginDuties({ ...parts, cloud }, { addressing, facts, term, reserved, cluster }, abort);
       duties = begun;
       // What streams were told in an earlier term, or by an earlier leader, is not continued.
       routeFeed.restart();
+      clusterDuties =
+        cluster &&
+        beginClusterDuties(parts, {
+          addressing,
+          cluster,
+          clusterPolicies,
+          term,
+          cloudDuties: begun,
+          chooseTopology,
+        });
       return {
         stop: async () => {
-          await begun.stop();
+          await clusterDuties?.stop();
+          clusterDuties = undefined;
+          await begun?.stop();
           duties = undefined;
           routeFeed.restart();
         },
@@ -141,7 +186,7 @@ export async function createControlPlane(
     explainRoute: (cidr) => explainer().explainRoute(cidr),
   };
   function explainer(): Explainer {
-    return new Explainer({ addressing, routes: duties?.explained });
+    return new Explainer({ addressing, routes: duties?.explained, endpoints: cluster?.endpoints });
   }
   const transfer = new StateService({
     keeper: addressing,
@@ -157,6 +202,7 @@ export async function createControlPlane(
     transfer,
     addressing,
     policies,
+    clusterPolicies,
     tenants,
     feed,
     election,
@@ -165,13 +211,19 @@ export async function createControlPlane(
     duties: () => duties,
     leads: () => terms.leads,
     stuck: () => [...follower.stuck(), ...terms.stuck(), ...(duties?.controller.stuck() ?? [])],
-    start: () => terms.start(),
+    cluster,
+    clusterDuties: () => clusterDuties,
+    reserved,
+    start: () => {
+      cluster?.start();
+      terms.start();
+    },
     stop: async () => {
       await terms.stop();
+      await cluster?.stop();
+      reserved.stop();
       addressing.stop();
       await follower.stop();
     },
   };
 }
-
-const NO_DUTIES: Duties = { stop: () => Promise.resolve() };

@@ -2,13 +2,14 @@ import { HostController } from "../controllers/host-controller.ts";
 import type { Duties } from "../controllers/leader-terms.ts";
 import type { ReporterFacts } from "../controllers/route-reporter.ts";
 import type { ProbeTarget } from "../core/health/state.ts";
-import type { Cidr } from "../core/net/cidr.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
 import type { RouteDemand } from "../core/routing/route-plan.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Leadership } from "../ports/election.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
+import type { ReservedRanges } from "../services/reserved-ranges.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
+import type { ClusterSide } from "./create-cluster.ts";
 import { createRouteEngine, type RouteEngine } from "./create-route-engine.ts";
 
 /** What the leader alone does: it looks at EC2, probes the nodes, and writes routes. */
@@ -19,8 +20,8 @@ export interface DutyContext {
   readonly addressing: AddressingService;
   readonly facts: Omit<ReporterFacts, "refusedHosts">;
   readonly term: Leadership;
-  /** Ranges that no network may overlap, beside the VPC's. */
-  readonly serviceRange: readonly { readonly cidr: Cidr; readonly what: string }[];
+  readonly reserved: ReservedRanges;
+  readonly cluster: ClusterSide | undefined;
 }
 
 /**
@@ -29,7 +30,7 @@ export interface DutyContext {
  */
 export async function beginDuties(
   parts: ControlPlaneParts & { readonly cloud: Cloud },
-  { addressing, facts, term, serviceRange }: DutyContext,
+  { addressing, facts, term, reserved, cluster }: DutyContext,
   signal: AbortSignal,
 ): Promise<LeaderDuties> {
   const hosts = new HostController({
@@ -44,10 +45,10 @@ export async function beginDuties(
       term: { leadership: term, ttlMs: parts.config.leaderTtlMs },
       view: () => routingView(addressing),
       onFacts: async (seen, abort) => {
-        addressing.setReserved([
-          ...serviceRange,
-          ...seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
-        ]);
+        reserved.put(
+          "vpc",
+          seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
+        );
         addressing.setSubnets(seen.subnets);
         await hosts.reconcile(seen, abort);
       },

@@ -1,4 +1,4 @@
-import type { CloudFacts } from "../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance } from "../core/cloud/facts.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 
 /** One call that changes a route table. `target` is the id of a network interface. */
@@ -52,6 +52,11 @@ export type Admit = (action: CloudAction) => Promise<number>;
 export interface Cloud {
   /** Reads everything that a pass needs, in at most three paged Describe calls when nothing new turned up. */
   describe(signal: AbortSignal): Promise<CloudFacts>;
+  /**
+   * One instance, whatever its tags: one DescribeInstances, filtered for its id (a list of ids fails whole when one of them is unknown). `undefined` when EC2 knows none of that
+   * id. Of a terminated one EC2 may have forgotten the interfaces.
+   */
+  describeInstance(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined>;
   /** Performs one write. A create that finds the very route it wanted, and a delete that finds nothing, may be answered by an error above. */
   writeRoute(write: RouteWrite, admit: Admit, signal: AbortSignal): Promise<void>;
   /** Sets SourceDestCheck=false on one interface (ModifyNetworkInterfaceAttribute). Repeating it succeeds. */

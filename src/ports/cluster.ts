@@ -19,6 +19,8 @@ export interface FollowState {
   /** Lists and watches begun so far. */
   readonly lists: number;
   readonly watches: number;
+  /** Objects that cannot be read now. What was known of them stays in force; of a NetworkPolicy that never could be read, its pods are closed. */
+  readonly unreadable: number;
 }
 
 /** Follows the objects of a cluster: list, watch, and list again after a gap, for as long as it takes. Implementation: `adapters/kubernetes`. */

@@ -10,14 +10,17 @@ import {
 } from "../core/ipam/hosts.ts";
 import { exportState, type ImportedState as ExportedState } from "../core/ipam/imported-state.ts";
 import type { AllocationRequest } from "../core/ipam/records.ts";
-import { planRelease } from "../core/ipam/release.ts";
+import { planRelease, type ReleaseTerms } from "../core/ipam/release.ts";
 import type { IpamState, KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
   viewAddress,
+  viewAddressAt,
   viewAddresses,
+  viewAllocation,
   viewBlockAt,
   viewBlocks,
+  viewHostAt,
   viewHostNamed,
   viewHosts,
   viewHostsOf,
@@ -33,7 +36,7 @@ import { readTopology, type Problem, type TopologyDocument } from "../core/topol
 import { renderTopology } from "../core/topology/render-topology.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { Store, StoreOperation } from "../ports/store.ts";
+import type { KeyCompare, Store, StoreOperation } from "../ports/store.ts";
 import type { Applied } from "./addressing/apply-events.ts";
 import { AddressingCache, type AddressingBatch } from "./addressing/cache.ts";
 import { Committer } from "./addressing/committer.ts";
@@ -226,9 +229,16 @@ export class AddressingService {
     }, signal);
   }
 
-  /** Removes a host with all its names, addresses and blocks. Throws `HOST_NOT_FOUND`. */
-  async removeHost(name: string, signal: AbortSignal): Promise<void> {
-    await this.#change((state) => ({ changes: planHostRemoval(state, name), result: undefined }), signal);
+  /** Removes a host with all its names, addresses and blocks; with `node`, only that of the Node with this UID. Throws `HOST_NOT_FOUND` and `HOST_REPLACED` (conflict). */
+  async removeHost(
+    name: string,
+    signal: AbortSignal,
+    { node }: { readonly node?: string | undefined } = {},
+  ): Promise<void> {
+    await this.#change(
+      (state) => ({ changes: planHostRemoval(state, name, node), result: undefined }),
+      signal,
+    );
   }
 
   /** Sets all labels of a host. Throws `HOST_NOT_FOUND`. */
@@ -274,16 +284,22 @@ export class AddressingService {
   }
 
   /**
-   * Releases the address of a name or, if no name matches, an IP; with `host`, only one of that host: whose it is, is part of the decision, and of what its commit compares. Throws
-   * `ADDRESS_NOT_FOUND` and `ADDRESS_ELSEWHERE`.
+   * Releases the address of a name or, if no name matches, an IP. What `only` says of it is part of the decision, and of what its commit compares. With the guard of a leader's term it has a
+   * transaction of its own, which fails once another leads. Throws `ADDRESS_NOT_FOUND`, `ADDRESS_ELSEWHERE`, `ADDRESS_REUSED`, and `LEADERSHIP_LOST` (transient).
    */
   async release(
     nameOrIp: string,
     signal: AbortSignal,
-    { host }: { readonly host?: string | undefined } = {},
+    { guard, ...only }: ReleaseTerms & { readonly guard?: KeyCompare | undefined } = {},
   ): Promise<void> {
+    if (guard !== undefined) {
+      return this.#change(
+        (state) => ({ changes: planRelease(state, nameOrIp, only).changes, result: undefined, guard }),
+        signal,
+      );
+    }
     await new Promise<void>((resolve, reject) => {
-      this.#line.push({ kind: "release", nameOrIp, host, signal, resolve, reject, attempts: 0 });
+      this.#line.push({ kind: "release", nameOrIp, only, signal, resolve, reject, attempts: 0 });
     });
   }
 
@@ -296,9 +312,26 @@ export class AddressingService {
     return viewHostNamed(this.#cache.current.state, name);
   }
 
+  /** The host that has this address. */
+  hostAt(ip: Ipv4): HostView | undefined {
+    return viewHostAt(this.#cache.current.state, ip);
+  }
+
   /** By its CIDR. */
   block(cidr: string): BlockView | undefined {
     return viewBlockAt(this.#cache.current.state, cidr);
+  }
+
+  /** Every address in use, one after the other, each as it is when it is its turn: for whoever looks at all of them and lets others work in between. */
+  *eachAddress(): Generator<AddressView, void, undefined> {
+    for (const allocation of this.#cache.current.state.names.values()) {
+      yield viewAllocation(allocation);
+    }
+  }
+
+  /** By its value, unsigned. */
+  addressAt(value: number): AddressView | undefined {
+    return viewAddressAt(this.#cache.current.state, value);
   }
 
   /** By name. */
@@ -357,10 +390,10 @@ export class AddressingService {
   }
 
   /** A release that moves its host. */
-  #releaseAlone({ nameOrIp, host, signal, resolve, reject }: WaitingRelease): Promise<void> {
+  #releaseAlone({ nameOrIp, only, signal, resolve, reject }: WaitingRelease): Promise<void> {
     return this.#decisions
       .run(
-        ({ state }) => ({ changes: planRelease(state, nameOrIp, host).changes, result: undefined }),
+        ({ state }) => ({ changes: planRelease(state, nameOrIp, only).changes, result: undefined }),
         signal,
       )
       .then(resolve, reject);

@@ -109,9 +109,12 @@ export function* loadInSteps(
 }
 
 /** Gives an address to its name. The owner that it repeats must be that of its block. Throws `STATE_INCONSISTENT`. */
-export function holdAddress(state: IpamState, { name, address, host, tenant, segment }: StoredAddress): void {
+export function holdAddress(
+  state: IpamState,
+  { name, address, host, tenant, segment, pod }: StoredAddress,
+): void {
   const network = networkAt(state, address)?.network.name ?? "";
-  commit(state, [{ kind: "put-address", name, address, network }]);
+  commit(state, [{ kind: "put-address", name, address, network, pod }]);
   const record = state.names.get(name)?.block.holding?.record;
   if (record?.host !== host || record.tenant !== tenant || record.segment !== segment) {
     throw new NetworkError(

@@ -5,7 +5,7 @@ import type { HistoryLimits } from "./change-history.ts";
 import { WatchChannel, type FeedSource, type StreamSink } from "./watch-channel.ts";
 
 /** What can be watched. */
-export type WatchKind = "hosts" | "blocks" | "addresses" | "policies" | "routes";
+export type WatchKind = "hosts" | "blocks" | "addresses" | "policies" | "policy-documents" | "routes";
 
 export interface ResourceFeedOptions {
   readonly sources: Readonly<Record<WatchKind, FeedSource>>;

@@ -3,6 +3,9 @@ import type { Clock, Timer } from "../ports/clock.ts";
 import type { Election, Leadership, LeaderView } from "../ports/election.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { KeyCompare, Store, StoreEntry } from "../ports/store.ts";
+import { readLeader } from "./election/leader-record.ts";
+import { TermClock, type Moment } from "./election/term-clock.ts";
+import { storeBound, within } from "./election/within.ts";
 import type { FollowedBatch, StoreCache } from "./store-follower.ts";
 
 export interface StoreElectionOptions {
@@ -23,8 +26,6 @@ export interface StoreElectionOptions {
   readonly uptimeMs?: () => number;
 }
 
-/** The part of a term in which it is safe to act: clocks of two machines may run apart by that much. */
-const SAFE_PART = 0.9;
 /** Keep-alives per time to live. */
 const KEEP_ALIVES = 3;
 /** Why a term ended that its replica gave up itself, which is nothing to worry about. */
@@ -47,6 +48,7 @@ export class StoreElection implements Election, StoreCache {
   readonly #options: StoreElectionOptions;
   readonly #key: string;
   readonly #log: Logger;
+  readonly #time: TermClock;
   readonly #listeners = new Set<() => void>();
   #leader: LeaderView | undefined;
   #term: Term | undefined;
@@ -55,6 +57,7 @@ export class StoreElection implements Election, StoreCache {
     this.#options = options;
     this.#key = `${options.prefix}/leader`;
     this.#log = options.log.child({ component: "election" });
+    this.#time = new TermClock(options);
   }
 
   /**
@@ -143,7 +146,7 @@ export class StoreElection implements Election, StoreCache {
   /** One attempt to be elected; `undefined` when somebody else leads or the store did not answer. */
   async #stand(signal: AbortSignal): Promise<Term | undefined> {
     const { store, clock, id, url, ttlMs } = this.#options;
-    const sent = this.#times();
+    const sent = this.#time.moment();
     let lease: string | undefined;
     try {
       lease = await this.#within(ttlMs / 2, signal, (abort) => store.grantLease(ttlMs, abort));
@@ -177,24 +180,13 @@ export class StoreElection implements Election, StoreCache {
     return undefined;
   }
 
-  #times(): Times {
-    const { clock, uptimeMs } = this.#options;
-    return { monotonic: clock.monotonic(), uptime: uptimeMs?.() };
-  }
-
   async #within<T>(
     timeoutMs: number,
     signal: AbortSignal,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    return within(this.#options.clock, timeoutMs, signal, work);
+    return within(storeBound(this.#options, timeoutMs, signal), work);
   }
-}
-
-/** A moment by both clocks. */
-interface Times {
-  readonly monotonic: number;
-  readonly uptime: number | undefined;
 }
 
 interface TermStart {
@@ -202,7 +194,7 @@ interface TermStart {
   readonly epoch: number;
   readonly lease: string;
   /** Taken before the grant was sent. */
-  readonly sent: Times;
+  readonly sent: Moment;
 }
 
 class Term implements Leadership {
@@ -211,13 +203,15 @@ class Term implements Leadership {
   readonly #options: StoreElectionOptions;
   readonly #lease: string;
   readonly #log: Logger;
+  readonly #time: TermClock;
   readonly #over = new AbortController();
-  #sent: Times;
+  #sent: Moment;
   #deadline: Timer | undefined;
 
   constructor(options: StoreElectionOptions, start: TermStart, log: Logger) {
     this.#options = options;
     this.#log = log;
+    this.#time = new TermClock(options);
     this.#lease = start.lease;
     this.#sent = start.sent;
     this.epoch = start.epoch;
@@ -231,14 +225,7 @@ class Term implements Leadership {
   }
 
   remainingMs(): number {
-    if (this.#over.signal.aborted) {
-      return 0;
-    }
-    const { clock, ttlMs, uptimeMs } = this.#options;
-    const { monotonic, uptime } = this.#sent;
-    const passed = clock.monotonic() - monotonic;
-    const passedOutside = uptime === undefined || uptimeMs === undefined ? 0 : uptimeMs() - uptime;
-    return SAFE_PART * ttlMs - Math.max(passed, passedOutside);
+    return this.#over.signal.aborted ? 0 : this.#time.remainingMs(this.#sent);
   }
 
   /** Ends the term on this side; the lease is left to whoever calls `resign`. */
@@ -266,7 +253,8 @@ class Term implements Leadership {
   #watchDeadline(): void {
     this.#deadline?.cancel();
     const remaining = this.remainingMs();
-    if (remaining <= 0) {
+    // What is left of a millisecond is rounding: a timer for it may fire before any time has passed.
+    if (remaining < 1) {
       this.end("the store did not renew the lease in time");
     } else {
       this.#deadline = this.#options.clock.setTimer(remaining, () => this.#watchDeadline());
@@ -275,13 +263,15 @@ class Term implements Leadership {
 
   /** Never rejects. */
   async #keepAlive(): Promise<void> {
-    const { store, clock, ttlMs, uptimeMs } = this.#options;
+    const { store, clock, ttlMs } = this.#options;
     let pauseMs = ttlMs / KEEP_ALIVES;
     for (;;) {
       try {
         await clock.sleep(pauseMs, this.ended);
-        const sent = { monotonic: clock.monotonic(), uptime: uptimeMs?.() };
-        await within(clock, ttlMs / KEEP_ALIVES, this.ended, (abort) => store.keepAlive(this.#lease, abort));
+        const sent = this.#time.moment();
+        await within(storeBound(this.#options, ttlMs / KEEP_ALIVES, this.ended), (abort) =>
+          store.keepAlive(this.#lease, abort),
+        );
         this.#sent = sent;
         this.#watchDeadline();
         pauseMs = ttlMs / KEEP_ALIVES;
@@ -304,58 +294,10 @@ class Term implements Leadership {
 }
 
 /** Lets a lease go, with its keys. A store that does not answer lets it go by itself when its time is over. */
-async function revoke({ store, clock }: StoreElectionOptions, lease: string, log: Logger): Promise<void> {
+async function revoke(options: StoreElectionOptions, lease: string, log: Logger): Promise<void> {
   try {
-    await within(clock, REVOKE_MS, undefined, (signal) => store.revokeLease(lease, signal));
+    await within(storeBound(options, REVOKE_MS), (signal) => options.store.revokeLease(lease, signal));
   } catch (error) {
     log.debug({ err: error }, "the lease was not let go; it ends by itself");
-  }
-}
-
-async function within<T>(
-  clock: Clock,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const attempt = new AbortController();
-  const timer = clock.setTimer(timeoutMs, () =>
-    attempt.abort(
-      new NetworkError(
-        "transient",
-        "STORE_UNAVAILABLE",
-        `the store did not answer within ${Math.round(timeoutMs)} ms`,
-      ),
-    ),
-  );
-  try {
-    return await work(signal === undefined ? attempt.signal : AbortSignal.any([attempt.signal, signal]));
-  } finally {
-    timer.cancel();
-  }
-}
-
-/** A key that somebody else wrote in another form still says that somebody leads. */
-function readLeader(value: string, epoch: number): LeaderView {
-  const record = parse(value);
-  const text = (field: unknown): string => (typeof field === "string" ? field : "");
-  const since = record["since"];
-  return {
-    id: text(record["id"]),
-    url: text(record["url"]),
-    epoch,
-    since: typeof since === "number" ? since : 0,
-  };
-}
-
-function parse(value: string): Readonly<Record<string, unknown>> {
-  try {
-    const record: unknown = JSON.parse(value);
-    return typeof record === "object" && record !== null ? { ...record } : {};
-  } catch (error) {
-    if (error instanceof SyntaxError) {
-      return {};
-    }
-    throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { NetworkError } from "../core/errors.ts";
+import type { PodReference } from "../core/ipam/pod-reference.ts";
 import type {
   BlackoutRecord,
   BlockRecord,
@@ -8,7 +9,7 @@ import type {
 } from "../core/ipam/records.ts";
 import { formatCidr, parseCidr, rangeOf } from "../core/net/cidr.ts";
 import { formatIpv4, ipv4Value, parseIpv4, readIpv4 } from "../core/net/ipv4.ts";
-import type { HostOrigin } from "../core/topology/topology.ts";
+import type { HostOrigin, NodeIdentity } from "../core/topology/topology.ts";
 import type { StoreOperation } from "../ports/store.ts";
 
 /**
@@ -31,6 +32,7 @@ export interface StoredAddress {
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;
+  readonly pod?: PodReference | undefined;
   /** Which transaction wrote it, "" when that is not known: so that one whose answer was lost knows its own work. */
   readonly transaction: string;
 }
@@ -76,8 +78,18 @@ export function readRevision(key: string, value: string): number {
 }
 
 export function writeHost(host: HostRecord): string {
-  const { name, ip, agentPort, tags, origin, sequence, groups, misplaced } = host;
-  return JSON.stringify({ name, ip, agentPort, tags, origin, sequence, groups, misplaced });
+  const { name, ip, agentPort, tags, origin, sequence, groups, misplaced, node } = host;
+  return JSON.stringify({
+    name,
+    ip,
+    agentPort,
+    tags,
+    origin,
+    sequence,
+    groups,
+    misplaced,
+    ...(node === undefined ? {} : { node: { uid: node.uid, instanceId: node.instanceId } }),
+  });
 }
 
 export function readHost(key: string, value: string): HostRecord {
@@ -95,7 +107,12 @@ export function readHost(key: string, value: string): HostRecord {
       subnet: item.text("subnet"),
     })),
     misplaced: record.flag("misplaced"),
+    ...(record.any("node") === undefined ? {} : { node: readNode(record.child("node")) }),
   };
+}
+
+function readNode(record: Reader): NodeIdentity {
+  return { uid: record.text("uid"), instanceId: record.text("instanceId") };
 }
 
 /** `length`: prefix length of the network's blocks. */
@@ -162,8 +179,10 @@ function carefulBlock(key: string, value: string): BlockRecord & { readonly size
   };
 }
 
-export function writeAddress({ name, address, host, tenant, segment, transaction }: StoredAddress): string {
-  return JSON.stringify({ name, address: formatIpv4(address), host, tenant, segment, txn: transaction });
+export function writeAddress(record: StoredAddress): string {
+  const { name, address, host, tenant, segment, pod, transaction } = record;
+  const fields = { name, address: formatIpv4(address), host, tenant, segment, txn: transaction };
+  return JSON.stringify(pod === undefined ? fields : { ...fields, pod: podFields(pod) });
 }
 
 export function readAddress(key: string, value: string): StoredAddress {
@@ -172,7 +191,7 @@ export function readAddress(key: string, value: string): StoredAddress {
 
 /** There are many of them: one that is as it should be is read without a reader for each field. */
 function quickAddress(value: string): StoredAddress | undefined {
-  const { name, address, host, tenant, segment, txn = "" } = quickObject(value);
+  const { name, address, host, tenant, segment, txn = "", pod } = quickObject(value);
   const parsed = typeof address === "string" ? readIpv4(address) : undefined;
   return parsed !== undefined &&
     typeof name === "string" &&
@@ -180,8 +199,29 @@ function quickAddress(value: string): StoredAddress | undefined {
     typeof tenant === "string" &&
     typeof segment === "string" &&
     typeof txn === "string"
-    ? { name, address: parsed, host, tenant, segment, transaction: txn }
+    ? withPod({ name, address: parsed, host, tenant, segment, transaction: txn }, pod)
     : undefined;
+}
+
+/** A namespace is most often the tenant: then both are one text in memory. */
+function withPod(record: StoredAddress, pod: unknown): StoredAddress | undefined {
+  if (pod === undefined) {
+    return record;
+  }
+  if (!isObject(pod)) {
+    return undefined;
+  }
+  const { namespace, name, uid } = pod;
+  if (typeof namespace !== "string" || typeof name !== "string" || typeof uid !== "string") {
+    return undefined;
+  }
+  const shared = namespace === record.tenant ? record.tenant : namespace;
+  return { ...record, pod: { namespace: shared, name, uid } };
+}
+
+/** In this order. */
+function podFields({ namespace, name, uid }: PodReference): PodReference {
+  return { namespace, name, uid };
 }
 
 const EMPTY: Readonly<Record<string, unknown>> = {};
@@ -199,6 +239,7 @@ function quickObject(value: string): Readonly<Record<string, unknown>> {
 
 function carefulAddress(key: string, value: string): StoredAddress {
   const record = open(key, value);
+  const pod = record.any("pod") === undefined ? undefined : record.child("pod");
   return {
     name: record.text("name"),
     address: ipv4Value(record.parsed("address", parseIpv4)),
@@ -206,6 +247,9 @@ function carefulAddress(key: string, value: string): StoredAddress {
     tenant: record.text("tenant"),
     segment: record.text("segment"),
     transaction: record.any("txn") === undefined ? "" : record.text("txn"),
+    ...(pod === undefined
+      ? {}
+      : { pod: { namespace: pod.text("namespace"), name: pod.text("name"), uid: pod.text("uid") } }),
   };
 }
 

@@ -1,5 +1,8 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 
+import type { ClusterKind } from "../core/cluster/objects.ts";
+import type { ClusterSource, FollowState } from "../ports/cluster.ts";
+import type { ClusterReader } from "../services/cluster/cluster-view.ts";
 import type { RoutesView } from "../services/route-views.ts";
 
 /** What the addressing side has counted since the process started. */
@@ -24,6 +27,13 @@ export interface MetricsSources {
   readonly store?: { silentMs(): number } | undefined;
   /** Networks in force that overlap a range which is taken. */
   readonly reserved?: { overlaps(): readonly { readonly source: string }[] } | undefined;
+  /** Absent where no cluster is followed. */
+  readonly cluster?:
+    | {
+        readonly view: { readonly [K in ClusterKind]: Pick<ClusterReader[K], "size"> };
+        readonly source: Pick<ClusterSource, "state">;
+      }
+    | undefined;
 }
 
 interface MeasuredBlock {
@@ -40,6 +50,9 @@ export function measureSources(registry: Registry, sources: MetricsSources): voi
   measureRoutes(registry, sources);
   if (sources.store !== undefined) {
     measureStore(registry, sources.store);
+  }
+  if (sources.cluster !== undefined) {
+    measureCluster(registry, sources.cluster);
   }
   if (sources.reserved !== undefined) {
     measureReserved(registry, sources.reserved);
@@ -169,6 +182,60 @@ function measureStore(registry: Registry, store: NonNullable<MetricsSources["sto
       "": store.silentMs() / 1000,
     }),
   );
+}
+
+function measureCluster(registry: Registry, { view, source }: NonNullable<MetricsSources["cluster"]>): void {
+  const kinds = Object.keys(view) as readonly ClusterKind[];
+  const ofEach = (value: (kind: ClusterKind) => number) => (): Readonly<Record<string, number>> =>
+    Object.fromEntries(kinds.map((kind) => [kind, value(kind)]));
+  addGauge(
+    registry,
+    "cluster_objects",
+    "Objects of the cluster that are known",
+    "kind",
+    ofEach((kind) => view[kind].size),
+  );
+  addGauge(
+    registry,
+    "cluster_unreadable",
+    "Objects of the cluster that cannot be read; what was known of them stays in force",
+    "kind",
+    ofEach((kind) => source.state(kind).unreadable),
+  );
+  addTotal(
+    registry,
+    "cluster_lists_total",
+    "Lists of all objects of a kind that were begun",
+    ofEach((kind) => source.state(kind).lists),
+    "kind",
+  );
+  addTotal(
+    registry,
+    "cluster_watches_total",
+    "Watches of a kind that were begun",
+    ofEach((kind) => source.state(kind).watches),
+    "kind",
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: "romana_cluster_problem",
+      help: "1 while a kind is not followed: the API server is not reached, or refuses that verb",
+      labelNames: ["kind", "verb"],
+      registers: [],
+      collect() {
+        for (const kind of kinds) {
+          const verb = failingVerb(source.state(kind));
+          this.set({ kind, verb: "list" }, verb === "list" ? 1 : 0);
+          this.set({ kind, verb: "watch" }, verb === "watch" ? 1 : 0);
+        }
+      },
+    }),
+  );
+}
+
+/** A problem begins with the verb that it befell. */
+function failingVerb({ problem }: FollowState): string {
+  return problem.split(" ", 1)[0] ?? "";
 }
 
 /** A gauge that is read when it is asked for; `label` tells its values apart. */

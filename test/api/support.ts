@@ -9,6 +9,7 @@ import { parseIpv4 } from "../../src/core/net/ipv4.ts";
 import type { LeaderView } from "../../src/ports/election.ts";
 import type { Logger } from "../../src/ports/logger.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { ClusterPolicyStore } from "../../src/services/cluster-policy-store.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
@@ -69,6 +70,7 @@ export async function emptyServer(
   const follower = await StoreFollower.open(common, never);
   const addressing = await AddressingService.open({ ...common, follower }, never);
   const policies = new PolicyService({ ...common, follower });
+  const clusterPolicies = new ClusterPolicyStore({ ...common, follower });
   const tenants = new TenantService({ ...common, follower, usage: addressing });
   follower.start();
   const routes = new FakeRoutes();
@@ -78,11 +80,12 @@ export async function emptyServer(
   const contact = { silentMs: () => surroundings.silentMs };
   metrics.read({ addressing, routes, store: contact });
   const feed = new ResourceFeed({
-    sources: watchSources(
+    sources: watchSources({
       addressing,
       policies,
-      new RouteFeedSource({ status: () => routes.routes(), clock }),
-    ),
+      clusterPolicies,
+      routes: new RouteFeedSource({ status: () => routes.routes(), clock }),
+    }),
     reached: (revision, signal) => follower.reached(revision, signal),
     clock,
     log,
@@ -107,7 +110,20 @@ export async function emptyServer(
     addressing.stop();
     await follower.stop();
   });
-  return { app, addressing, policies, tenants, feed, routes, log, leader, surroundings, metrics };
+  return {
+    app,
+    store,
+    addressing,
+    policies,
+    clusterPolicies,
+    tenants,
+    feed,
+    routes,
+    log,
+    leader,
+    surroundings,
+    metrics,
+  };
 }
 
 /** The same with network "prod", 10.0.0.0/24 in blocks of four addresses, one group, and host "node-1" in it. */

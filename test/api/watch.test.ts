@@ -61,7 +61,7 @@ class Stream {
 
 it("sends events as they happen, under the type of such streams", async () => {
   const { watch, policies } = await serving();
-  const stream = await watch("/watch/policies", { accept: "text/event-stream" });
+  const stream = await watch("/watch/policy-documents", { accept: "text/event-stream" });
   await stream.events(1);
 
   await policies.save(policy("p"), signal);
@@ -80,7 +80,7 @@ it.for([
   ["hosts", "/hosts/node-1", (body: unknown) => body],
   ["blocks", "/blocks", (body: unknown) => (body as { blocks: readonly unknown[] }).blocks[0]],
   ["addresses", "/addresses", (body: unknown) => (body as readonly unknown[])[0]],
-  ["policies", "/policies", (body: unknown) => (body as readonly unknown[])[0]],
+  ["policy-documents", "/policies", (body: unknown) => (body as readonly unknown[])[0]],
   ["routes", "/routes", (body: unknown) => (body as { routes: readonly unknown[] }).routes[0]],
 ] as const)("shows %s in the shape of GET %s", async ([kind, url, pick]) => {
   const { app, watch, policies, addressing } = await serving();
@@ -92,15 +92,64 @@ it.for([
   expect(JSON.stringify(first?.data)).toBe(JSON.stringify(pick((await app.inject(url)).json())));
 });
 
+it("shows the models of Romana's documents and of the cluster's policies in one stream, as they change", async () => {
+  const { store, watch, policies, clusterPolicies } = await serving();
+  const model = {
+    id: "kube.shop.p.u",
+    source: { kind: "network-policy", namespace: "shop", name: "p", uid: "u" },
+    targets: [{ kind: "pods", namespaces: { kind: "named", name: "shop" }, pods: [] }],
+    isolates: ["ingress"],
+    ingress: [],
+    egress: [],
+  } as const;
+  const { revision } = await store.commit(
+    { compare: [], operations: [{ kind: "put", key: "/romana/election/one", value: "{}" }] },
+    signal,
+  );
+  const guard = { key: "/romana/election/one", modRevision: revision };
+  await policies.save(policy("kube.shop.p.u"), signal);
+  await clusterPolicies.write({ put: [model], remove: [] }, guard, signal);
+  const stream = await watch("/watch/policies?revision=0");
+  await stream.events(3);
+
+  await policies.save(policy("late"), signal);
+  await clusterPolicies.write({ put: [{ ...model, isolates: ["egress"] }], remove: [] }, guard, signal);
+  await policies.remove("late", signal);
+  await clusterPolicies.write({ put: [], remove: [model.id] }, guard, signal);
+
+  const events = await stream.events(7);
+  expect(events.map(({ event, data }) => [event, data["id"]])).toEqual([
+    ["put", "romana.kube.shop.p.u"],
+    ["put", "kube.shop.p.u"],
+    ["bookmark", undefined],
+    ["put", "romana.late"],
+    ["put", "kube.shop.p.u"],
+    ["delete", "romana.late"],
+    ["delete", "kube.shop.p.u"],
+  ]);
+  expect(events[1]?.data).toEqual(model);
+  expect(events[3]?.data).toEqual({
+    id: "romana.late",
+    source: { kind: "romana", id: "late" },
+    targets: [{ kind: "tenant", tenant: "t" }],
+    isolates: ["ingress"],
+    ingress: [{ peers: [{ kind: "any" }], traffic: [{ protocol: "any" }] }],
+    egress: [],
+  });
+  const ids = events.slice(3).map(({ id }) => id ?? 0);
+  expect(ids).toEqual(ids.toSorted((a, b) => a - b));
+  expect(new Set(ids).size).toBe(4);
+});
+
 it("goes on after Last-Event-ID, which counts more than the query", async () => {
   const { watch, policies } = await serving();
-  const before = await watch("/watch/policies?revision=0");
+  const before = await watch("/watch/policy-documents?revision=0");
   await policies.save(policy("a"), signal);
   const last = (await before.events(2)).at(-1)?.id ?? 0;
   before.response.destroy();
   await policies.save(policy("b"), signal);
 
-  const after = await watch("/watch/policies?revision=0", { "last-event-id": `${last}` });
+  const after = await watch("/watch/policy-documents?revision=0", { "last-event-id": `${last}` });
 
   expect((await after.events(2)).map(({ event, data }) => [event, data["id"]])).toEqual([
     ["put", "b"],
@@ -109,9 +158,9 @@ it("goes on after Last-Event-ID, which counts more than the query", async () => 
 });
 
 it.for([
-  ["/watch/policies?revision=x", {}, 400, "REQUEST_INVALID"],
-  ["/watch/policies?revision=99999999999999999", {}, 400, "REQUEST_INVALID"],
-  ["/watch/policies", { "last-event-id": "none" }, 400, "REQUEST_INVALID"],
+  ["/watch/policy-documents?revision=x", {}, 400, "REQUEST_INVALID"],
+  ["/watch/policy-documents?revision=99999999999999999", {}, 400, "REQUEST_INVALID"],
+  ["/watch/policy-documents", { "last-event-id": "none" }, 400, "REQUEST_INVALID"],
   ["/watch/routes?revision=1", {}, 410, "WATCH_TOO_OLD"],
 ] as const)("answers %s with %j by a problem", async ([path, headers, status, code]) => {
   const { app } = await serverWithOneHost();
@@ -154,12 +203,14 @@ it("keeps no request from being answered, however many streams are open", async 
 
 it("ends every stream when the server closes, which does not wait for them", async () => {
   const { app, watch } = await serving();
-  const streams = await Promise.all(["hosts", "policies", "routes"].map((kind) => watch(`/watch/${kind}`)));
+  const streams = await Promise.all(
+    ["hosts", "policies", "policy-documents", "routes"].map((kind) => watch(`/watch/${kind}`)),
+  );
   await Promise.all(streams.map((stream) => stream.events(1)));
 
   await app.close();
 
-  await vi.waitFor(() => expect(streams.map(({ isOver }) => isOver)).toEqual([true, true, true]));
+  await vi.waitFor(() => expect(streams.map(({ isOver }) => isOver)).toEqual([true, true, true, true]));
 });
 
 it("refuses to take back a tenant or segment whose addresses are in use, and tells of those that nobody declared", async () => {

@@ -91,7 +91,7 @@ async function read({ stop, transport }: ReturnType<typeof streamsOf>, host?: st
   const notices: string[] = [];
   const waits: number[] = [];
   const events = watch({
-    kind: "policies",
+    kind: "policy-documents",
     host,
     notice: (message) => void notices.push(message),
     transport,
@@ -122,7 +122,7 @@ describe("a watch", () => {
     const { words, failure } = await read(streams, "node 1");
 
     expect(words).toEqual(["put a", "put b", "synced", "put c", "delete a"]);
-    expect(streams.asked).toEqual(["/watch/policies?revision=0&host=node%201"]);
+    expect(streams.asked).toEqual(["/watch/policy-documents?revision=0&host=node%201"]);
     expect(failure).toMatchObject({ message: "enough" });
   });
 
@@ -134,7 +134,7 @@ describe("a watch", () => {
 
     const { words, notices } = await read(streams);
 
-    expect(streams.asked).toEqual(["/watch/policies?revision=0", "/watch/policies?revision=6"]);
+    expect(streams.asked).toEqual(["/watch/policy-documents?revision=0", "/watch/policy-documents?revision=6"]);
     expect(words).toEqual(["put a", "synced", "delete a", "put b", "put b"]);
     expect(notices).toEqual(["it was cut; asking again"]);
   });
@@ -144,7 +144,7 @@ describe("a watch", () => {
 
     const { words } = await read(streams);
 
-    expect(streams.asked).toEqual(["/watch/policies?revision=0", "/watch/policies?revision=0"]);
+    expect(streams.asked).toEqual(["/watch/policy-documents?revision=0", "/watch/policy-documents?revision=0"]);
     expect(words).toEqual(["put a", "delete x", "reset", "put a", "synced"]);
   });
 
@@ -155,9 +155,9 @@ describe("a watch", () => {
     const { words, notices } = await read(streams);
 
     expect(streams.asked).toEqual([
-      "/watch/policies?revision=0",
-      "/watch/policies?revision=5",
-      "/watch/policies?revision=0",
+      "/watch/policy-documents?revision=0",
+      "/watch/policy-documents?revision=5",
+      "/watch/policy-documents?revision=0",
     ]);
     expect(words).toEqual(["put a", "synced", "reset", "put b", "synced"]);
     expect(notices).toEqual([
@@ -190,7 +190,7 @@ describe("a watch", () => {
 
     const { words } = await read(streams);
 
-    expect(streams.asked.map((path) => path.replace("/watch/policies?revision=", "")).join(" ")).toBe(
+    expect(streams.asked.map((path) => path.replace("/watch/policy-documents?revision=", "")).join(" ")).toBe(
       "0 5 5 6 6 6 0",
     );
     expect(words).toEqual(["put a", "synced", "reset", "put b", "synced"]);

@@ -85,6 +85,17 @@ describe("loadControllerConfig", () => {
       ec2: { burst: 50, ratePerSecond: 5, failoverReserve: 20, concurrency: 8, timeoutMs: 10_000 },
       etcd: { endpoints: [], prefix: "/romana" },
       security: { tls: undefined, tokenFile: undefined, requireAuth: false },
+      kubernetes: {
+        source: { kind: "auto" },
+        election: "auto",
+        lease: { namespace: "kube-system", name: "romana-controller" },
+        segmentLabel: "romana.io/segment",
+        tokenAudience: "romana",
+        agentServiceAccount: { namespace: "kube-system", name: "romana-agent" },
+        cidrOverrides: [],
+        hostGraceMs: 900_000,
+        addressGraceMs: 600_000,
+      },
     });
   });
 
@@ -198,6 +209,15 @@ describe("loadControllerConfig", () => {
       "etcd-key": "/client.key",
       "etcd-user": "romana",
       "etcd-password-file": "/password",
+      kubernetes: "/etc/romana/kubeconfig",
+      election: "store",
+      lease: "romana/leader",
+      "segment-label": "example.com/segment",
+      "token-audience": "pods.example.com",
+      "agent-service-account": "romana/agent",
+      "network-cidr-overrides": "romana-network=100.96.0.0/11,other=10.0.0.0/8",
+      "host-grace": "1h",
+      "address-grace": "5m",
     };
     const names = Object.keys(texts);
     const camelCase = (name: string): string =>
@@ -271,6 +291,20 @@ describe("loadControllerConfig", () => {
         tls: { cert: "server.crt", key: "server.key", clientCa: "ca.crt" },
         tokenFile: "tokens.csv",
         requireAuth: true,
+      },
+      kubernetes: {
+        source: { kind: "kubeconfig", path: "/etc/romana/kubeconfig" },
+        election: "store",
+        lease: { namespace: "romana", name: "leader" },
+        segmentLabel: "example.com/segment",
+        tokenAudience: "pods.example.com",
+        agentServiceAccount: { namespace: "romana", name: "agent" },
+        cidrOverrides: [
+          { network: "romana-network", cidr: "100.96.0.0/11" },
+          { network: "other", cidr: "10.0.0.0/8" },
+        ],
+        hostGraceMs: 3_600_000,
+        addressGraceMs: 300_000,
       },
     });
     expect(fromVariables).toEqual(fromFlags);
@@ -504,7 +538,7 @@ describe("loadControllerConfig", () => {
     ],
     [
       { listen: "0.0.0.0:9600", tlsCert: "c", tlsKey: "k" },
-      "listen (0.0.0.0:9600) would let nobody in: give tls-client-ca, token-file or both",
+      "listen (0.0.0.0:9600) would let nobody in: give tls-client-ca, token-file or both, or follow a cluster with kubernetes",
     ],
     [{ tlsCert: "c" }, "tls-cert and tls-key belong together: give both or none"],
     [{ tlsClientCa: "c" }, "tls-client-ca has no effect without tls-cert and tls-key: give them too"],
@@ -513,6 +547,30 @@ describe("loadControllerConfig", () => {
       "require-auth would let nobody in: give token-file, or listen on https:// with tls-client-ca",
     ],
   ] as const)("refuses TLS and authentication that cannot be: %j", ([flags, problem]) => {
+    expect(problems({ flags })).toEqual([problem]);
+  });
+
+  it("knows that a cluster's tokens let callers in", () => {
+    const flags = { listen: "0.0.0.0:9600", tlsCert: "c", tlsKey: "k", requireAuth: true };
+
+    expect(problems({ flags: { ...flags, kubernetes: "in-cluster" } })).toEqual([]);
+    expect(problems({ flags, environment: { KUBERNETES_SERVICE_HOST: "10.96.0.1" } })).toEqual([]);
+    expect(problems({ flags: { ...flags, kubernetes: "off" } })).not.toEqual([]);
+    expect(problems({ flags })).not.toEqual([]);
+  });
+
+  it.for([
+    [{ lease: "romana" }, '--lease: expected NAMESPACE/NAME, not "romana"'],
+    [
+      { agentServiceAccount: "Kube/agent" },
+      '--agent-service-account: expected NAMESPACE/NAME, not "Kube/agent"',
+    ],
+    [
+      { networkCidrOverrides: "romana-network" },
+      '--network-cidr-overrides: expected NETWORK=CIDR, not "romana-network"',
+    ],
+    [{ kubernetes: "" }, '--kubernetes: expected auto, in-cluster, off or a kubeconfig file, not ""'],
+  ] as const)("refuses what no option of a cluster can be: %j", ([flags, problem]) => {
     expect(problems({ flags })).toEqual([problem]);
   });
 

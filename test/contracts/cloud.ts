@@ -203,6 +203,53 @@ export function cloudContract(
       });
     });
 
+    describe("looking at one instance", () => {
+      const lookAt = (instanceId: string): Promise<CloudInstance | undefined> =>
+        run(() => world.cloud.describeInstance(instanceId, signal));
+
+      it("shows it as a look at everything does", async () => {
+        expect(await lookAt(first.instanceId)).toEqual(instanceIn(await look(), first.instanceId));
+      });
+
+      it("shows one that was started since the last look at everything", async () => {
+        await look();
+        const late = await run(() => world.runInstance(subnet, { Name: "late" }));
+
+        expect(await lookAt(late.instanceId)).toMatchObject({
+          id: late.instanceId,
+          state: "running",
+          zone: zone(0),
+          interfaces: [{ id: late.interfaceId, subnetId: subnet, sourceDestCheck: true }],
+        });
+      });
+
+      it("shows nothing under an id that EC2 does not know, or that is none", async () => {
+        expect(await lookAt("i-0123456789abcdef0")).toBeUndefined();
+        expect(await lookAt("i-*")).toBeUndefined();
+        expect(await lookAt("")).toBeUndefined();
+      });
+
+      it("no longer shows a terminated one as running", async () => {
+        await run(() => world.terminateInstance(first.instanceId));
+
+        const state = (await lookAt(first.instanceId))?.state ?? "absent";
+
+        expect(["shutting-down", "terminated", "absent"]).toContain(state);
+      });
+
+      it("takes one call, whatever else there is", async () => {
+        await look();
+        const before = world.cloud.calls();
+
+        await lookAt(first.instanceId);
+
+        expect(world.cloud.calls()).toEqual({
+          ...before,
+          DescribeInstances: (before["DescribeInstances"] ?? 0) + 1,
+        });
+      });
+    });
+
     describe("writing routes", () => {
       it("creates a route that the next look shows", async () => {
         await create(POD_NETWORK, first.interfaceId);

@@ -35,6 +35,10 @@ class SlowCloud implements Cloud {
     }
   }
 
+  describeInstance(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   async disableSourceDestCheck(): Promise<void> {
     await Promise.resolve();
   }

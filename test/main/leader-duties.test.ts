@@ -27,6 +27,10 @@ class SlowCloud implements Cloud {
     return Promise.reject(new Error("nothing may be written before EC2 was read"));
   }
 
+  describeInstance(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   disableSourceDestCheck(): Promise<void> {
     return this.writeRoute();
   }

@@ -3,6 +3,7 @@ import { watchSources } from "../../src/api/watch-sources.ts";
 import type { RouteView } from "../../src/core/views/route-views.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import { AddressingService } from "../../src/services/addressing-service.ts";
+import { ClusterPolicyStore } from "../../src/services/cluster-policy-store.ts";
 import { PolicyService } from "../../src/services/policy-service.ts";
 import { ResourceFeed, type ResourceFeedOptions } from "../../src/services/resource-feed.ts";
 import { RouteFeedSource } from "../../src/services/route-feed-source.ts";
@@ -113,6 +114,7 @@ export async function openReplica(
   const follower = await StoreFollower.open(common, signal);
   const addressing = await AddressingService.open({ ...common, follower }, signal);
   const policies = new PolicyService({ ...common, follower });
+  const clusterPolicies = new ClusterPolicyStore({ ...common, follower });
   const tenants = new TenantService({ ...common, follower, usage: addressing });
   follower.start();
   const shown: { routes: readonly RouteView[] | undefined } = { routes: [] };
@@ -122,13 +124,13 @@ export async function openReplica(
     clock,
   });
   const feed = new ResourceFeed({
-    sources: watchSources(addressing, policies, routes),
+    sources: watchSources({ addressing, policies, clusterPolicies, routes }),
     reached: (revision, abort) => follower.reached(revision, abort),
     clock,
     log: common.log,
     ...options,
   });
-  return { store, follower, addressing, policies, tenants, routes, shown, feed, lines };
+  return { store, follower, addressing, policies, clusterPolicies, tenants, routes, shown, feed, lines };
 }
 
 /** A stream into memory. */
@@ -137,7 +139,7 @@ export async function watching(
   request: Partial<Parameters<ResourceFeed["open"]>[0]>,
   sink = new MemorySink(),
 ): Promise<MemorySink> {
-  await feed.open({ kind: "policies", after: undefined, host: undefined, ...request }, () => sink, signal);
+  await feed.open({ kind: "policy-documents", after: undefined, host: undefined, ...request }, () => sink, signal);
   await turns();
   return sink;
 }

@@ -23,6 +23,10 @@ export interface EtcdOptions {
   readonly flags?: readonly string[];
   /** Where folders of data are made; the system's place for temporary files unless given. */
   readonly disk?: string;
+  /** Which etcd: the one on the PATH unless given (`toolPath("etcd-3.5")` is a newer one). */
+  readonly program?: string;
+  /** A file that `etcdctl snapshot save` wrote: what the cluster begins with, its revisions included. */
+  readonly snapshot?: string;
 }
 
 /** A user of etcd; `root` may do everything. */
@@ -209,9 +213,11 @@ export class EtcdCluster {
 
   static async start(size = 3, options: EtcdOptions = {}): Promise<EtcdCluster> {
     for (let attempt = 1; ; attempt += 1) {
-      const members = (await planMembers(size, options)).map((member) => new EtcdServer(member));
+      const plans = await planMembers(size, options);
+      const members = plans.map((member) => new EtcdServer(member));
       const cluster = new EtcdCluster(members);
       try {
+        await Promise.all(plans.map((member) => restored(member, options.snapshot)));
         members.forEach((member) => member.spawn());
         await Promise.all(members.map((member) => member.healthy()));
         return cluster;
@@ -241,6 +247,8 @@ interface EtcdMember {
   readonly folder: string;
   readonly tls: EtcdTlsFiles | undefined;
   readonly command: readonly string[];
+  /** The flags that a restored folder must have been made with. */
+  readonly identity: readonly string[];
 }
 
 async function planMembers(size: number, options: EtcdOptions): Promise<readonly EtcdMember[]> {
@@ -253,17 +261,21 @@ async function planMembers(size: number, options: EtcdOptions): Promise<readonly
     const folder = mkdtempSync(join(options.disk ?? tmpdir(), "romana-etcd-"));
     const endpoint = `${tls === undefined ? "http" : "https"}://127.0.0.1:${portOf(index, 0)}`;
     const peer = `http://127.0.0.1:${portOf(index, 1)}`;
+    const token = `romana-test-${ports.join("-")}`;
     const metrics = `http://127.0.0.1:${portOf(index, 2)}`;
-    const command = [
-      "etcd",
+    const identity = [
       `--name=${name}`,
       `--data-dir=${join(folder, "data")}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=${peers}`,
+      `--initial-cluster-token=${token}`,
+    ];
+    const command = [
+      options.program ?? "etcd",
+      ...identity,
       `--listen-client-urls=${endpoint}`,
       `--advertise-client-urls=${endpoint}`,
       `--listen-peer-urls=${peer}`,
-      `--initial-advertise-peer-urls=${peer}`,
-      `--initial-cluster=${peers}`,
-      `--initial-cluster-token=romana-test-${ports.join("-")}`,
       `--listen-metrics-urls=${metrics}`,
       "--logger=zap",
       "--log-level=error",
@@ -285,8 +297,19 @@ async function planMembers(size: number, options: EtcdOptions): Promise<readonly
       folder,
       tls,
       command,
+      identity,
     };
   });
+}
+
+/** Puts what the snapshot holds into the folder of a member that has not been started yet. */
+async function restored({ identity }: EtcdMember, snapshot: string | undefined): Promise<void> {
+  if (snapshot !== undefined) {
+    await run("etcdctl", ["snapshot", "restore", snapshot, ...identity], {
+      env: { ...process.env, ETCDCTL_API: "3" },
+      timeout: 60_000,
+    });
+  }
 }
 
 function isOnPath(program: string): boolean {

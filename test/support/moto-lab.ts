@@ -8,37 +8,23 @@ import { fileURLToPath } from "node:url";
 
 import {
   AssignPrivateIpAddressesCommand,
-  AssociateRouteTableCommand,
-  CreateRouteTableCommand,
-  CreateSubnetCommand,
-  CreateVpcCommand,
   DescribeNetworkInterfacesCommand,
   DescribeRouteTablesCommand,
   EC2Client,
-  RunInstancesCommand,
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
 
 import { RomanaClient } from "../../src/client/client.ts";
 import type { Endpoint } from "../../src/client/http.ts";
 import { startEc2Proxy, type AwsTraits, type Ec2Proxy } from "./ec2-proxy.ts";
+import { LAB_REGION, MotoVpc, type LabInstance } from "./moto-vpc.ts";
 import { startMoto, type Moto } from "./moto.ts";
 import { ProbeNamespace } from "./probe-namespace.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../src/main/cli.ts", import.meta.url));
-export const LAB_REGION = "us-east-1";
-const CLUSTER = "lab";
 const READY_MS = 30_000;
 
-/** One of the lab's instances. Its address is one of 127/8, which the lab's namespace answers for. */
-export interface LabInstance {
-  readonly name: string;
-  readonly id: string;
-  readonly interfaceId: string;
-  readonly address: string;
-  readonly zone: string;
-  readonly subnetId: string;
-}
+export { LAB_REGION, type LabInstance };
 
 export interface LabOptions {
   readonly zones: number;
@@ -78,12 +64,9 @@ export interface LabController {
  *        ▼ nftables: dead addresses  │ controller's REST API over a unix socket
  */
 export class MotoLab {
-  readonly tables: string[] = [];
-  readonly subnets: string[] = [];
   readonly instances: LabInstance[] = [];
   readonly namespace = new ProbeNamespace();
   readonly folder = mkdtempSync(join(tmpdir(), "romana-lab-"));
-  vpcId = "";
   /** Where this process is reached from the namespace. */
   readonly address: string;
   readonly #moto: Moto;
@@ -93,6 +76,7 @@ export class MotoLab {
   readonly #controllers = new Set<LabController>();
   readonly #veth: string;
   #losesConnects = false;
+  #vpc: MotoVpc | undefined;
 
   private constructor(moto: Moto, proxy: Ec2Proxy, veth: string, address: string) {
     this.#moto = moto;
@@ -104,6 +88,25 @@ export class MotoLab {
       region: LAB_REGION,
       credentials: { accessKeyId: "test", secretAccessKey: "test" },
     });
+  }
+
+  get vpcId(): string {
+    return this.#built().id;
+  }
+
+  get tables(): string[] {
+    return this.#built().tables;
+  }
+
+  get subnets(): string[] {
+    return this.#built().subnets;
+  }
+
+  #built(): MotoVpc {
+    if (this.#vpc === undefined) {
+      throw new Error("the lab has no VPC yet");
+    }
+    return this.#vpc;
   }
 
   static async start(options: LabOptions): Promise<MotoLab> {
@@ -123,19 +126,8 @@ export class MotoLab {
   }
 
   async #build({ zones, instancesPerZone }: LabOptions): Promise<void> {
-    const { Vpc } = await this.hand.send(new CreateVpcCommand({ CidrBlock: "127.16.0.0/16" }));
-    this.vpcId = Vpc?.VpcId ?? "";
+    this.#vpc = await MotoVpc.create(this.hand, "127.16", zones);
     for (let zone = 0; zone < zones; zone += 1) {
-      const AvailabilityZone = `${LAB_REGION}${"abcdef"[zone] ?? ""}`;
-      const { Subnet } = await this.hand.send(
-        new CreateSubnetCommand({ VpcId: this.vpcId, AvailabilityZone, CidrBlock: `127.16.${zone}.0/24` }),
-      );
-      const SubnetId = Subnet?.SubnetId ?? "";
-      this.subnets.push(SubnetId);
-      const { RouteTable } = await this.hand.send(new CreateRouteTableCommand({ VpcId: this.vpcId }));
-      const RouteTableId = RouteTable?.RouteTableId ?? "";
-      await this.hand.send(new AssociateRouteTableCommand({ RouteTableId, SubnetId }));
-      this.tables.push(RouteTableId);
       for (let index = 0; index < instancesPerZone; index += 1) {
         this.instances.push(await this.run(zone, `127.16.${zone}.${index + 10}`));
       }
@@ -144,37 +136,7 @@ export class MotoLab {
 
   /** A new instance with this address; it carries the tags that make it a host. */
   async run(zone: number, address: string): Promise<LabInstance> {
-    const SubnetId = this.subnets[zone] ?? "";
-    const { Instances } = await this.hand.send(
-      new RunInstancesCommand({
-        ImageId: "ami-12c6146b",
-        InstanceType: "t3.micro",
-        MinCount: 1,
-        MaxCount: 1,
-        // As on AWS the interface goes with its instance; moto's default leaves it, and its address taken.
-        NetworkInterfaces: [
-          { DeviceIndex: 0, SubnetId, PrivateIpAddress: address, DeleteOnTermination: true },
-        ],
-        TagSpecifications: [
-          {
-            ResourceType: "instance",
-            Tags: [
-              { Key: `kubernetes.io/cluster/${CLUSTER}`, Value: "owned" },
-              { Key: "role", Value: "node" },
-            ],
-          },
-        ],
-      }),
-    );
-    const [instance] = Instances ?? [];
-    return {
-      name: `ip-${address.replaceAll(".", "-")}`,
-      id: instance?.InstanceId ?? "",
-      interfaceId: instance?.NetworkInterfaces?.[0]?.NetworkInterfaceId ?? "",
-      address,
-      zone: `${LAB_REGION}${"abcdef"[zone] ?? ""}`,
-      subnetId: SubnetId,
-    };
+    return await this.#built().run(zone, address);
   }
 
   /** A further address of the instance's interface. */
@@ -186,15 +148,7 @@ export class MotoLab {
 
   /** A subnet of the next zone without a route table of its own: the VPC's main table serves it. Answers that table. */
   async addSubnetOnMain(): Promise<string> {
-    const zone = this.subnets.length;
-    const { Subnet } = await this.hand.send(
-      new CreateSubnetCommand({
-        VpcId: this.vpcId,
-        AvailabilityZone: `${LAB_REGION}${"abcdef"[zone] ?? ""}`,
-        CidrBlock: `127.16.${zone}.0/24`,
-      }),
-    );
-    this.subnets.push(Subnet?.SubnetId ?? "");
+    await this.#built().addSubnet();
     const { RouteTables } = await this.hand.send(
       new DescribeRouteTablesCommand({
         Filters: [

@@ -194,7 +194,7 @@ export class SimulatedEndpoint {
   } {
     allowOnly(parameters, PAGING);
     const filters = filtersOf(parameters, (name) =>
-      ["vpc-id", "instance-state-name", "tag-key"].includes(name),
+      ["vpc-id", "instance-state-name", "tag-key", "instance-id"].includes(name),
     );
     const [tagKey, ...otherKeys] = filters.get("tag-key") ?? [];
     if (otherKeys.length > 0) {
@@ -203,7 +203,8 @@ export class SimulatedEndpoint {
     return {
       page: { ...pageOf("DescribeInstances", parameters), tagKey },
       // A terminated instance is in no VPC any more, so this filter leaves it out (general knowledge of AWS, not verified).
-      keep: ({ state, interfaces }) =>
+      keep: ({ id, state, interfaces }) =>
+        (!filters.has("instance-id") || matches(filters, "instance-id", id)) &&
         matches(filters, "instance-state-name", state) &&
         (!filters.has("vpc-id") || (interfaces.length > 0 && matches(filters, "vpc-id", this.#region.vpcId))),
     };

@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 
 import { expect, it } from "vitest";
 
+import type { FollowState } from "../../src/ports/cluster.ts";
+import { ClusterView } from "../../src/services/cluster/cluster-view.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import type { MetricsSources } from "../../src/telemetry/source-metrics.ts";
 import { FakeRoutes } from "../api/fake-routes.ts";
@@ -14,11 +16,16 @@ interface Kept {
   readonly labelNames: readonly string[];
 }
 
+const followed: FollowState = { problem: "", missingVerb: "", lists: 1, watches: 2, unreadable: 0 };
 const empty: MetricsSources = {
   addressing: { hosts: () => ({ hosts: [] }), blocks: () => undefined },
   routes: new FakeRoutes(),
   store: { silentMs: () => 0 },
   reserved: { overlaps: () => [{ source: "vpc" }] },
+  cluster: {
+    view: new ClusterView({ follow: () => Promise.resolve(), state: () => followed }),
+    source: { state: () => followed },
+  },
 };
 
 /** The values of one metric by its labels, `{a="b"}`, from the text that a scraper reads. */
@@ -194,6 +201,35 @@ it("shows routes, nodes, alarms and calls as the controller reports them", async
   });
   expect(await valuesOf(metrics, "romana_leader")).toEqual({ "": 1 });
   expect(await valuesOf(metrics, "romana_store_silent_seconds")).toEqual({ "": 2.5 });
+});
+
+it("shows of each kind of the cluster how much is known and whether it is followed", async () => {
+  const metrics = new Metrics("2.0.0");
+  const view = new ClusterView({ follow: () => Promise.resolve(), state: () => followed });
+  view.namespaces.put({
+    uid: "u",
+    namespace: "",
+    name: "prod",
+    resourceVersion: "1",
+    deleting: false,
+    labels: {},
+    isolation: undefined,
+  });
+  const refused = { ...followed, problem: "watch pods: 403 forbidden", missingVerb: "watch pods" };
+  const state = (kind: string): FollowState =>
+    kind === "pods" ? { ...refused, lists: 3, watches: 9, unreadable: 1 } : followed;
+  metrics.read({ ...empty, cluster: { view, source: { state } } });
+
+  const of = async (name: string, labels: string): Promise<number | undefined> =>
+    (await valuesOf(metrics, `romana_cluster_${name}`))[labels];
+  expect(await of("objects", '{kind="namespaces"}')).toBe(1);
+  expect(await of("objects", '{kind="pods"}')).toBe(0);
+  expect(await of("lists_total", '{kind="pods"}')).toBe(3);
+  expect(await of("watches_total", '{kind="pods"}')).toBe(9);
+  expect(await of("unreadable", '{kind="pods"}')).toBe(1);
+  expect(await of("problem", '{kind="pods",verb="watch"}')).toBe(1);
+  expect(await of("problem", '{kind="pods",verb="list"}')).toBe(0);
+  expect(await of("problem", '{kind="nodes",verb="watch"}')).toBe(0);
 });
 
 it("is served in Prometheus' text format, however many requests are in flight", async () => {

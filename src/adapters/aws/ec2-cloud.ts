@@ -6,7 +6,7 @@ import {
   ReplaceRouteCommand,
 } from "@aws-sdk/client-ec2";
 
-import type { CloudFacts } from "../../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance } from "../../core/cloud/facts.ts";
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Admit, Cloud, CloudAction, RouteWrite, ZoneSource } from "../../ports/cloud.ts";
@@ -45,7 +45,7 @@ export interface Ec2CloudOptions {
 
 /**
  * A VPC through the EC2 API. A pass costs one DescribeInstances and one DescribeRouteTables (further pages are counted apart); subnets and
- * CIDRs are kept for 10 minutes. Nothing is asked per node.
+ * CIDRs are kept for 10 minutes. Nothing is asked per node, but for a look at one that is new.
  */
 export class Ec2Cloud implements Cloud, ZoneSource {
   readonly #client: EC2Client;
@@ -117,6 +117,10 @@ export class Ec2Cloud implements Cloud, ZoneSource {
       },
       signal,
     );
+  }
+
+  describeInstance(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined> {
+    return this.#instances.readOne(instanceId, signal);
   }
 
   async writeRoute(write: RouteWrite, admit: Admit, signal: AbortSignal): Promise<void> {

@@ -1,9 +1,14 @@
-import { DescribeInstancesCommand, type EC2Client, type Instance } from "@aws-sdk/client-ec2";
+import {
+  DescribeInstancesCommand,
+  type DescribeInstancesCommandOutput,
+  type EC2Client,
+  type Instance,
+} from "@aws-sdk/client-ec2";
 
 import type { CloudInstance } from "../../core/cloud/facts.ts";
 import type { Logger } from "../../ports/logger.ts";
 import type { Ec2Caller } from "./ec2-caller.ts";
-import { readPages } from "./ec2-pages.ts";
+import { readPages, unreadable } from "./ec2-pages.ts";
 import { readInstance } from "./schema.ts";
 
 /** EC2's states, all of them: a filter on the state keeps EC2 from leaving out what it leaves out by default some day. */
@@ -69,6 +74,45 @@ export class InstanceReader {
       instances: [...found.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
       unreadableIds: [...unreadableIds].toSorted(),
     };
+  }
+
+  /** One instance, without regard to VPC and tags: of a terminated one EC2 tells neither. */
+  async readOne(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined> {
+    // Anything else names nothing, and `*` and `?` would match others in a filter.
+    if (!/^i-[0-9a-z]+$/.test(instanceId)) {
+      return undefined;
+    }
+    const { client, caller, vpcId, timeoutMs } = this.#options;
+    const call = {
+      caller,
+      action: "DescribeInstances",
+      asked: `look at instance ${instanceId}`,
+      timeoutMs,
+      send: (NextToken: string | undefined, abortSignal: AbortSignal) =>
+        client.send(
+          new DescribeInstancesCommand({
+            Filters: [
+              { Name: "instance-id", Values: [instanceId] },
+              { Name: "instance-state-name", Values: STATES },
+            ],
+            NextToken,
+          }),
+          { abortSignal },
+        ),
+      items: (output: DescribeInstancesCommandOutput) => output.Reservations,
+    };
+    for await (const reservations of readPages(call, signal)) {
+      for (const item of reservations.flatMap(({ Instances }) => Instances ?? [])) {
+        const reading = readInstance(item, vpcId);
+        if (!reading.ok) {
+          throw unreadable(call, reading.problem);
+        }
+        if (reading.value.id === instanceId) {
+          return reading.value;
+        }
+      }
+    }
+    return undefined;
   }
 
   async *#pages(signal: AbortSignal): AsyncGenerator<readonly Instance[], void, void> {

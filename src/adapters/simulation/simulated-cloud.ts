@@ -1,4 +1,4 @@
-import type { CloudFacts, CloudSubnet } from "../../core/cloud/facts.ts";
+import type { CloudFacts, CloudInstance, CloudSubnet } from "../../core/cloud/facts.ts";
 import { NetworkError, type ErrorKind } from "../../core/errors.ts";
 import type { Cidr } from "../../core/net/cidr.ts";
 import type { Clock } from "../../ports/clock.ts";
@@ -103,6 +103,13 @@ export class SimulatedCloud implements Cloud, ZoneSource {
       this.#ec2.describeAvailabilityZones(signal),
     );
     return zones.map(({ id }) => id);
+  }
+
+  async describeInstance(instanceId: string, signal: AbortSignal): Promise<CloudInstance | undefined> {
+    const [instance] = await this.#pages("DescribeInstances", signal, (nextToken) =>
+      this.#ec2.describeInstances({ instanceId, nextToken }, signal),
+    );
+    return instance;
   }
 
   async writeRoute(write: RouteWrite, admit: Admit, signal: AbortSignal): Promise<void> {

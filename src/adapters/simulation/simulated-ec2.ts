@@ -164,16 +164,22 @@ export class SimulatedEc2 {
     });
   }
 
-  /** Instances of the VPC that carry the tag, by id; all without one. Terminated ones stay for an hour. */
+  /** Instances of the VPC that carry the tag or have the id, by id; all without. Terminated ones stay for an hour. */
   describeInstances(
-    request: PageRequest & { readonly tagKey?: string | undefined },
+    request: PageRequest & { readonly tagKey?: string | undefined; readonly instanceId?: string | undefined },
     signal: AbortSignal,
   ): Promise<Page<CloudInstance>> {
     return this.#describe("DescribeInstances", request, signal, (at) => {
       const instances: CloudInstance[] = [];
       for (const instance of this.#region.instances.values()) {
         const tagged = request.tagKey === undefined || request.tagKey in instance.tags;
-        if (tagged && instance.launchedAt <= at && (instance.goneAt ?? Number.POSITIVE_INFINITY) > at) {
+        const named = request.instanceId === undefined || request.instanceId === instance.id;
+        if (
+          tagged &&
+          named &&
+          instance.launchedAt <= at &&
+          (instance.goneAt ?? Number.POSITIVE_INFINITY) > at
+        ) {
           instances.push(instanceAt(instance, at));
         }
       }

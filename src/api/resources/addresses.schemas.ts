@@ -12,5 +12,6 @@ export const AddressList = z.array(
     tenant: z.string(),
     segment: z.string(),
     network: z.string(),
+    pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }).optional(),
   }),
 );

@@ -1,15 +1,23 @@
 import { NetworkError } from "../../core/errors.ts";
+import { readPodReference, type PodFields } from "../../core/ipam/pod-reference.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
-import type { Addressing, AddressState } from "../control-plane.ts";
+import type { Addressing, AddressState, NewAddress, PodOwners } from "../control-plane.ts";
 import type { Resource } from "../resource.ts";
 import { addressBody, addressQuery, Done } from "../schemas.ts";
 import { AddressList, GivenAddress } from "./addresses.schemas.ts";
 
 const tags = ["addresses"];
 
+/** Of a Pod without the label, as the original had it. */
+const DEFAULT_SEGMENT = "default";
+
 /** `/address` of the original, and the list that it did not have. */
-export const addressesResource: Resource<{ addressing: Addressing }> = (app, { addressing }, done) => {
+export const addressesResource: Resource<{ addressing: Addressing; pods?: PodOwners | undefined }> = (
+  app,
+  { addressing, pods },
+  done,
+) => {
   app.post(
     "/address",
     {
@@ -25,7 +33,7 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
       },
     },
     async (request, reply) => {
-      const { name, host, tenant, segment, address } = request.body;
+      const { name, host, address } = request.body;
       if (!name) {
         throw new NetworkError(
           "invalid",
@@ -43,8 +51,7 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
       const wanted = {
         name,
         host,
-        tenant: tenant ?? "",
-        segment: segment ?? "",
+        ...ownerOf(request.body, pods),
         ...(address ? { address: parseIpv4(address) } : {}),
       };
       return answer(reply, await addressing.allocate(wanted, request.deadline));
@@ -61,11 +68,11 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
         access: "agent",
         // Whose address it is, is decided with its release: what somebody saw before that may be old.
         concernsHost: () => undefined,
-        failures: [404],
+        failures: [404, 409],
       },
     },
     (request, reply) => {
-      const { addressName } = request.query;
+      const { addressName, podUID: podUid } = request.query;
       if (addressName === "") {
         throw new NetworkError(
           "not-found",
@@ -74,7 +81,7 @@ export const addressesResource: Resource<{ addressing: Addressing }> = (app, { a
         );
       }
       const { role, host } = request.caller;
-      const only = role === "agent" ? { host } : {};
+      const only = { ...(role === "agent" ? { host } : {}), ...(podUid === undefined ? {} : { podUid }) };
       return answerNull(reply, addressing.release(addressName, request.deadline, only));
     },
   );
@@ -92,9 +99,43 @@ function hostIn(body: unknown): string | undefined {
   return (body as { readonly host?: string | null }).host || undefined;
 }
 
+/**
+ * Whose address it will be. What is said counts; where a Pod is given, its namespace stands for a tenant that is not said, and its label for a segment that is not said: `default` without
+ * the label, and while the Pod is not known here.
+ */
+function ownerOf(
+  {
+    tenant,
+    segment,
+    ...fields
+  }: PodFields & { readonly tenant?: string | undefined; readonly segment?: string | undefined },
+  pods: PodOwners | undefined,
+): Pick<NewAddress, "tenant" | "segment" | "pod"> {
+  const pod = readPodReference(fields);
+  if (pod === undefined) {
+    return { tenant: tenant ?? "", segment: segment ?? "" };
+  }
+  return {
+    tenant: tenant || pod.namespace,
+    segment: segment || (pods?.segmentOf(pod) ?? DEFAULT_SEGMENT),
+    pod,
+  };
+}
+
 /** The fields in their order. */
-export function shownAddress({ name, address, host, tenant, segment, network }: AddressState): AddressState {
-  return { name, address, host, tenant, segment, network };
+export function shownAddress({
+  name,
+  address,
+  host,
+  tenant,
+  segment,
+  network,
+  pod,
+}: AddressState): AddressState {
+  const shown = { name, address, host, tenant, segment, network };
+  return pod === undefined
+    ? shown
+    : { ...shown, pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid } };
 }
 
 /** In the order of the addresses, so that a restart does not change the answer. */

@@ -38,6 +38,15 @@ export const ExplainedIp = z.object({
     .nullable(),
   blackout: z.string().nullable(),
   holder: z.string().nullable(),
+  pod: z
+    .object({
+      namespace: z.string(),
+      name: z.string(),
+      uid: z.string(),
+      labels: z.record(z.string(), z.string()).nullable(),
+      phase: z.string().nullable(),
+    })
+    .nullable(),
   tenant: z.string().nullable(),
   segment: z.string().nullable(),
   host: z

@@ -7,7 +7,7 @@ const Host = z
     name: z.string(),
     agent_port: z.int().min(0).max(65_535),
     tags: z.record(z.string(), z.string()).nullable(),
-    k8s_info: z.null(),
+    k8s_info: z.object({ uid: z.string(), instance_id: z.string() }).nullable(),
     placed: z.boolean(),
   })
   .meta({ id: "Host" });

@@ -131,7 +131,7 @@ function originalHost(host: HostState) {
     name: host.name,
     agent_port: host.agentPort,
     tags: Object.keys(host.tags).length === 0 ? null : host.tags,
-    k8s_info: null,
+    k8s_info: host.node === undefined ? null : { uid: host.node.uid, instance_id: host.node.instanceId },
     placed: host.placed,
   };
 }

@@ -35,6 +35,7 @@ export const StateDocument = z.object({
       sequence: count,
       groups: z.array(z.object({ network: z.string(), cidr: z.string(), subnet: z.string() })),
       misplaced: z.boolean(),
+      node: z.object({ uid: z.string(), instanceId: z.string() }).optional(),
     }),
   ),
   blocks: z.array(
@@ -53,6 +54,7 @@ export const StateDocument = z.object({
       host: z.string(),
       tenant: z.string(),
       segment: z.string(),
+      pod: z.object({ namespace: z.string(), name: z.string(), uid: z.string() }).optional(),
     }),
   ),
   blackouts: z.array(z.object({ network: z.string(), cidrs: z.array(z.string()) })),

@@ -30,7 +30,8 @@ const summaries: Readonly<Record<WatchKind, string>> = {
   hosts: "Hosts, as they change",
   blocks: "Blocks, as they change",
   addresses: "Addresses, as they are given and released",
-  policies: "Policies, as they change",
+  policies: "The models of all policies, as they change",
+  "policy-documents": "Romana's own documents of policies, as they change",
   routes: "Routes, as they change",
 };
 
@@ -41,8 +42,9 @@ export const watchResource: Resource<{ feed: Feed }> = (app, { feed }, done) => 
     closed();
   });
 
-  for (const kind of ["hosts", "blocks", "addresses", "policies", "routes"] as const) {
-    const querystring = kind === "policies" || kind === "routes" ? wholeQuery : hostQuery;
+  for (const kind of ["hosts", "blocks", "addresses", "policies", "policy-documents", "routes"] as const) {
+    const belongsToHosts = kind === "hosts" || kind === "blocks" || kind === "addresses";
+    const querystring = belongsToHosts ? hostQuery : wholeQuery;
     app.get(
       `/watch/${kind}`,
       {

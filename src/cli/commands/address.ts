@@ -14,6 +14,11 @@ const columns: readonly Column<AddressDocument>[] = [
   { header: "TENANT", cell: ({ tenant }) => tenant || "-" },
   { header: "SEGMENT", cell: ({ segment }) => segment || "-" },
   { header: "NETWORK", cell: ({ network }) => network, wide: true },
+  {
+    header: "POD",
+    cell: ({ pod }) => (pod === undefined ? "-" : `${pod.namespace}/${pod.name}`),
+    wide: true,
+  },
 ];
 
 interface AddressFilter {

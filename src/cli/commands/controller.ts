@@ -3,6 +3,7 @@ import { Option, type Command } from "commander";
 import { controllerOptions } from "../../config/controller-options.ts";
 import type { ControllerConfig } from "../../config/load.ts";
 import type { Option as Setting } from "../../config/option.ts";
+import { originalOptions } from "../../config/original-options.ts";
 import { examples } from "../examples.ts";
 import { withValues } from "../known-values.ts";
 import type { Terminal } from "../terminal.ts";
@@ -25,6 +26,7 @@ export function controllerCommand(
       addSetting(command, setting);
     }
   }
+  addReplacedOptions(command);
   examples(command, [
     ["romana controller --store memory --cloud none", "on its own, to try the API"],
     ["romana controller --cloud aws --topology builtin:aws-us-west-2", "on an instance of a cluster"],
@@ -55,5 +57,16 @@ export function addSetting(
       option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
     }
     command.addOption(option);
+  }
+}
+
+/** Options of the original that nothing reads: taken with or without a value, so that they are answered where all other mistakes are, with what replaces them. */
+function addReplacedOptions(command: Command): void {
+  const names = originalOptions.flatMap(({ name, here }) => (here === undefined ? [name] : []));
+  const known = new Set(command.options.map(({ long }) => long));
+  for (const name of new Set(names)) {
+    if (!known.has(`--${name}`)) {
+      command.addOption(new Option(`--${name} [value]`).hideHelp());
+    }
   }
 }

@@ -87,6 +87,14 @@ function showIp({ out, colours }: Session, ip: IpExplanation): void {
   if (ip.holder !== null) {
     out.text(line("Name", ip.holder));
   }
+  // An older controller does not say it.
+  if (ip.pod) {
+    const { namespace, name, uid, labels, phase } = ip.pod;
+    out.text(line("Pod", `${namespace}/${name} ${uid}, ${phase === null ? "not known" : phase || "new"}`));
+    if (labels !== null) {
+      out.text(line("", formatLabels(labels)));
+    }
+  }
   if (host !== null) {
     const where =
       host.gateway === null

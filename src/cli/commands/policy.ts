@@ -94,7 +94,7 @@ export function policyCommands(program: Command, open: OpenSession): void {
     if (watch) {
       const key = ({ id }: PolicyDocument): string => id;
       const name = ({ id }: PolicyDocument): string => `policy/${id}`;
-      await watchList(session, { kind: "policies", columns, key, name, matches: () => true });
+      await watchList(session, { kind: "policy-documents", columns, key, name, matches: () => true });
     }
     const policies = await client.policies();
     await out.list({

@@ -5,6 +5,7 @@ import { firstFree } from "./address-set.ts";
 import { skipBlackouts } from "./blackout-range.ts";
 import type { Change } from "./change.ts";
 import { noFreeAddress, noNetwork } from "./exhaustion.ts";
+import type { PodReference } from "./pod-reference.ts";
 import type { AllocationRequest } from "./records.ts";
 import {
   allocationAt,
@@ -23,6 +24,40 @@ import {
 export interface AllocationPlan {
   readonly address: number;
   readonly changes: readonly Change[];
+}
+
+/** For a name that holds an address already; the details say which, and whose it is. */
+export function addressExists({
+  name,
+  address: value,
+  host,
+  tenant,
+  segment,
+  pod,
+}: {
+  readonly name: string;
+  readonly address: number;
+  readonly host?: string;
+  readonly tenant?: string;
+  readonly segment?: string;
+  readonly pod?: PodReference | undefined;
+}): NetworkError {
+  const address = formatIpv4(value);
+  return new NetworkError(
+    "conflict",
+    "ADDRESS_EXISTS",
+    `"${name}" already holds address ${address}; release it first, or use another name`,
+    { name, address, host, tenant, segment, ...podDetails(pod) },
+  );
+}
+
+/** The fields of a Pod as the REST API takes them; none where there is no Pod. */
+export function podDetails(pod: PodReference | undefined): {
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly podUID?: string;
+} {
+  return pod === undefined ? {} : { namespace: pod.namespace, pod: pod.name, podUID: pod.uid };
 }
 
 /**
@@ -56,7 +91,7 @@ export function planAllocation(state: IpamState, request: AllocationRequest, ski
   checkName(request.name);
   const held = state.names.get(request.name);
   if (held !== undefined) {
-    throw alreadyAllocated(request.name, held.address, held.block);
+    throw addressExists({ ...held, ...held.block.holding?.record });
   }
   const host = state.hosts.get(request.host);
   if (host === undefined) {
@@ -216,21 +251,21 @@ function planExact(
 }
 
 /** An address of a block that the owner has on this host. */
-function use({ name }: AllocationRequest, block: BlockState, address: number): AllocationPlan {
+function use({ name, pod }: AllocationRequest, block: BlockState, address: number): AllocationPlan {
   const network = block.pool.network.network.name;
   const { first, sequence } = block;
   const revision = block.revision + 1;
   const owner = block.holding?.record;
   return {
     address,
-    changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }],
+    changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block, pod }],
   };
 }
 
 /** An address of an empty block (absent: never used), which becomes the owner's. */
 function take(
   { sequence }: IpamState,
-  { name, host, tenant, segment }: AllocationRequest,
+  { name, host, tenant, segment, pod }: AllocationRequest,
   at: NetworkState,
   block: BlockState | undefined,
   address: number,
@@ -241,7 +276,7 @@ function take(
   const revision = (block?.revision ?? 0) + 1;
   return {
     address,
-    changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block }],
+    changes: [{ kind: "allocate", name, network, address, first, owner, revision, sequence, block, pod }],
   };
 }
 
@@ -251,22 +286,6 @@ function checkName(name: string): void {
       name,
     });
   }
-}
-
-function alreadyAllocated(name: string, value: number, block: BlockState): NetworkError {
-  const address = formatIpv4(value);
-  return new NetworkError(
-    "conflict",
-    "ADDRESS_EXISTS",
-    `"${name}" already holds address ${address}; release it first, or use another name`,
-    {
-      name,
-      address,
-      host: block.holding?.record.host,
-      tenant: block.holding?.record.tenant,
-      segment: block.holding?.record.segment,
-    },
-  );
 }
 
 function refusal(

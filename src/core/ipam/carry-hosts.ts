@@ -79,7 +79,7 @@ function keptHosts(
 ): readonly CarriedHost[] {
   return [...state.hosts.values()].flatMap((before): readonly CarriedHost[] => {
     const { host: place, places = [] } = listed.get(before.record.name) ?? {};
-    const { name, ip, agentPort, tags, origin, sequence } = before.record;
+    const { name, ip, agentPort, tags, origin, sequence, node } = before.record;
     const isDocuments = origin === "document";
     if (place === undefined && isDocuments) {
       if (before.blocks.size > 0) {
@@ -103,6 +103,7 @@ function keptHosts(
           tags: isDocuments ? (place?.tags ?? tags) : { ...tags, ...place?.tags },
           origin,
           sequence,
+          ...(node === undefined ? {} : { node }),
         },
         before,
         listed: listedLeaves(fresh, places),

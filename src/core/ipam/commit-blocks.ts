@@ -9,6 +9,7 @@ import type { AddressRecord, BlockOwner, BlockRecord } from "./records.ts";
 import {
   blockStart,
   poolAt,
+  type Allocation,
   type BlockState,
   type IpamState,
   type NetworkState,
@@ -163,11 +164,11 @@ function intern(network: NetworkState, { tenant, segment }: BlockOwner): OwnerSt
 }
 
 /** Gives an address of an owned block to a name. */
-export function hold(state: IpamState, block: BlockState, { name, address }: AddressRecord): void {
+export function hold(state: IpamState, block: BlockState, { name, address, pod }: AddressRecord): void {
   const inUse = state.names.size;
   const offset = address - block.first;
   const { holding } = block;
-  const allocation = { name, address, block };
+  const allocation: Allocation = pod === undefined ? { name, address, block } : { name, address, block, pod };
   state.names.set(name, allocation);
   if (holding === undefined || block.holders[offset] !== undefined || state.names.size === inUse) {
     throw inconsistent(

@@ -1,6 +1,6 @@
 import { NetworkError } from "../errors.ts";
 import type { Ipv4 } from "../net/ipv4.ts";
-import type { HostOrigin } from "../topology/topology.ts";
+import type { HostOrigin, NodeIdentity } from "../topology/topology.ts";
 import type { Change } from "./change.ts";
 import {
   adoptUnplaced,
@@ -26,6 +26,8 @@ export interface NewHost {
   readonly agentPort?: number | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
   readonly origin: HostOrigin;
+  /** The Node that it stands for; given with origin `kubernetes` alone. */
+  readonly node?: NodeIdentity | undefined;
 }
 
 /** What became of one host of a batch. `conflict`: its name or its address belongs to another host, as `reason` says; nothing was changed for it. */
@@ -71,6 +73,17 @@ export function planHost(state: IpamState, host: NewHost): readonly Change[] {
  * Registers the hosts that somebody learned of. One that exists under the same name and address keeps its origin and labels of its own, and gets the
  * labels given here; so the same list a second time changes nothing. New hosts are placed after those that exist, one of each zone and subnet by turns, so that each
  * subnet binds its share of the leaves; outcomes and order of registration are as listed. Throws `HOST_INVALID`.
+ *
+ * A host with a `node` says all of what Kubernetes knows:
+ *
+ *     who has its name            who has its address              result
+ *     --------------------------  -------------------------------  -----------------------------------------------------
+ *     nobody                      nobody                           added
+ *     nobody                      a cloud host without addresses   that one goes, the Node's is added
+ *     nobody                      any other host                   conflict
+ *     a kubernetes or cloud host  the same one                     its labels and its Node are those given, all of them
+ *     a document or api host      the same one                     unchanged
+ *     any host                    not that one                     conflict
  */
 export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPlan {
   const draft = createDraft(state);
@@ -83,11 +96,22 @@ export function planHosts(state: IpamState, hosts: readonly NewHost[]): HostsPla
     checkHostName(host);
     const known = state.hosts.get(name);
     const twice = names.has(name) || addresses.has(host.ip) ? "the list names it twice" : undefined;
-    const reason = twice ?? conflictOf(state, host)?.reason;
+    const conflict = conflictOf(state, host);
+    const yields = conflict !== undefined && givesWay(conflict.holder, host);
+    const reason = twice ?? (yields ? undefined : conflict?.reason);
     names.add(name);
     addresses.add(host.ip);
     if (reason !== undefined) {
       return { name, outcome: "conflict", reason };
+    }
+    if (yields) {
+      for (const leaf of leavesOfHost(conflict.holder).values()) {
+        leaveLeaf(draft, leaf);
+      }
+      changes.push({ kind: "delete-host", name: conflict.holder.record.name });
+    }
+    if (known !== undefined && host.node !== undefined) {
+      return followNode(draft, known, { ...host, node: host.node }, changes);
     }
     if (known === undefined) {
       added.push(host);
@@ -121,9 +145,21 @@ export function planLabels(
   return [change, ...adoptUnplaced(draft, name)];
 }
 
-/** Removes a host with its names, addresses and blocks (decision 10). Hosts that found no place may take its. Throws `HOST_NOT_FOUND`. */
-export function planHostRemoval(state: IpamState, name: string): readonly Change[] {
+/**
+ * Removes a host with its names, addresses and blocks (decision 10). Hosts that found no place may take its. `node`: only while it stands for the Node with this UID
+ * ("": for none). Throws `HOST_NOT_FOUND`, and `HOST_REPLACED` (conflict) when it stands for another one.
+ */
+export function planHostRemoval(state: IpamState, name: string, node?: string): readonly Change[] {
   const host = hostNamed(state, name);
+  const uid = host.record.node?.uid ?? "";
+  if (node !== undefined && (uid !== node || host.record.origin !== "kubernetes")) {
+    throw new NetworkError(
+      "conflict",
+      "HOST_REPLACED",
+      `cannot remove host ${name} as that of Node ${node || "(unknown)"}: it stands for ${uid === "" ? "no Node" : `Node ${uid}`} now; look again`,
+      { host: name, node, uid },
+    );
+  }
   const draft = createDraft(state);
   for (const leaf of leavesOfHost(host).values()) {
     leaveLeaf(draft, leaf);
@@ -173,6 +209,32 @@ function conflictOf(state: IpamState, { name, ip }: NewHost): HostConflict | und
     : undefined;
 }
 
+/** A host that EC2 alone showed (`--host-tag`), named after its address, is that of a Node which has the same address; unless pods have addresses there already. */
+function givesWay(holder: HostState, host: NewHost): boolean {
+  const isSameMachine = host.node !== undefined && holder.record.ip === host.ip;
+  return isSameMachine && holder.record.origin === "cloud" && holder.blocks.size === 0;
+}
+
+/** What Kubernetes says of a host that is registered under this name and address. */
+function followNode(
+  draft: PlacementDraft,
+  known: HostState,
+  { name, tags = {}, node }: NewHost & { readonly node: NodeIdentity },
+  changes: Change[],
+): HostOutcome {
+  const { origin, tags: before, node: former } = known.record;
+  const isSame = former?.uid === node.uid && former.instanceId === node.instanceId;
+  const isOurs = origin === "kubernetes" || origin === "cloud";
+  if (!isOurs || (isSame && origin === "kubernetes" && sameLabels(tags, before))) {
+    return { name, outcome: "unchanged", reason: "" };
+  }
+  changes.push({
+    kind: "put-host",
+    host: { ...replaceHost(draft, known, tags), origin: "kubernetes", node },
+  });
+  return { name, outcome: "updated", reason: "" };
+}
+
 /** Places new hosts by turns; the changes come in the order of the list. */
 function placeAll(draft: PlacementDraft, hosts: readonly NewHost[], sequence: number): readonly Change[] {
   const numbered = hosts.map((host, index) => ({ host, tags: host.tags ?? {}, sequence: sequence + index }));
@@ -183,7 +245,8 @@ function placeAll(draft: PlacementDraft, hosts: readonly NewHost[], sequence: nu
 }
 
 function newRecord(draft: PlacementDraft, host: NewHost, sequence: number): HostRecord {
-  const { name, ip, agentPort = DEFAULT_AGENT_PORT, tags = {}, origin } = host;
+  const { name, ip, agentPort = DEFAULT_AGENT_PORT, tags = {}, origin, node } = host;
   const groups = placeEverywhere(draft, tags);
-  return { name, ip, agentPort, tags, origin, sequence, groups, misplaced: false };
+  const record = { name, ip, agentPort, tags, origin, sequence, groups, misplaced: false };
+  return node === undefined ? record : { ...record, node };
 }

@@ -1,5 +1,6 @@
 import { readTopology, type Topology } from "../topology/read-topology.ts";
 import { buildState } from "./commit.ts";
+import type { PodReference } from "./pod-reference.ts";
 import type { BlackoutRecord, BlockRecord, HostRecord, IpamRecords, RevisionBase } from "./records.ts";
 import { networkAt, type IpamState } from "./state.ts";
 
@@ -11,6 +12,7 @@ export interface ImportedAddress {
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;
+  readonly pod?: PodReference | undefined;
 }
 
 /**
@@ -67,9 +69,9 @@ export function exportState(state: IpamState, topology: Topology, topologyRevisi
       )
       .toSorted((a, b) => a.sequence - b.sequence || a.first - b.first),
     addresses: [...state.names.values()]
-      .map(({ name, address, block }) => {
+      .map(({ name, address, block, pod }) => {
         const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
-        return { name, address, host, tenant, segment };
+        return { name, address, host, tenant, segment, ...(pod === undefined ? {} : { pod }) };
       })
       .toSorted((a, b) => a.address - b.address),
     blackouts: state.networks
@@ -107,9 +109,10 @@ export function importedRecords(imported: ImportedState): {
     },
     hosts: imported.hosts,
     blocks: imported.blocks,
-    addresses: imported.addresses.map(({ name, address }) => ({
+    addresses: imported.addresses.map(({ name, address, pod }) => ({
       name,
       address,
+      pod,
       network: networkAt(outline, address)?.network.name ?? "",
     })),
     blackouts: imported.blackouts,

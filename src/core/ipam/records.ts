@@ -1,6 +1,7 @@
 import type { Cidr } from "../net/cidr.ts";
 import type { Ipv4 } from "../net/ipv4.ts";
 import type { CarvedNetwork, Host } from "../topology/topology.ts";
+import type { PodReference } from "./pod-reference.ts";
 
 /** The part of a topology that addresses depend on: networks in document order, and entry by entry. */
 export interface CarvedTopology {
@@ -52,6 +53,8 @@ export interface AddressRecord {
   readonly name: string;
   readonly network: string;
   readonly address: number;
+  /** The Pod that it was given to, where that was said. */
+  readonly pod?: PodReference | undefined;
 }
 
 /** The blacked-out ranges of a network, sorted, none within another. */
@@ -84,4 +87,6 @@ export interface AllocationRequest {
   readonly segment: string;
   /** This very address or none. */
   readonly address?: Ipv4 | undefined;
+  /** Kept with the address. */
+  readonly pod?: PodReference | undefined;
 }

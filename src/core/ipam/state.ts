@@ -4,6 +4,7 @@ import type { CarvedNetwork, Group, Network } from "../topology/topology.ts";
 import { groupAt, leafPlacesOf, parentsOf } from "../topology/walk-groups.ts";
 import type { AddressSet } from "./address-set.ts";
 import type { BlackoutRange } from "./blackout-range.ts";
+import type { PodReference } from "./pod-reference.ts";
 import type { BlockOwner, CarvedTopology, HostRecord, RevisionBase } from "./records.ts";
 
 /** The label of a host and the assignment key of a group that name an EC2 subnet (decision 7). */
@@ -153,6 +154,8 @@ export interface Allocation {
   readonly name: string;
   readonly address: number;
   readonly block: BlockState;
+  /** The Pod that it was given to. Allocations without one do not even have the field: there may be 250,000. */
+  readonly pod?: PodReference;
 }
 
 /** A state with the networks and groups of `topology` and without hosts, blocks and addresses. */

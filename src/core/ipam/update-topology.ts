@@ -92,9 +92,10 @@ function recordsOf(
     const before = state.networksByName.get(name)?.revision ?? 0;
     return [name, Math.max(0, before - (kept.get(name) ?? 0))];
   });
-  const addresses = [...state.names.values()].map(({ name, address, block }) => ({
+  const addresses = [...state.names.values()].map(({ name, address, block, pod }) => ({
     name,
     address,
+    pod,
     network: moved.get(block)?.network ?? block.pool.network.network.name,
   }));
   return {

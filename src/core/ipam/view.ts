@@ -2,7 +2,9 @@ import { formatCidr, rangeOf, type Cidr } from "../net/cidr.ts";
 import { formatIpv4, readIpv4, type Ipv4 } from "../net/ipv4.ts";
 import type { Group, Host, Network } from "../topology/topology.ts";
 import { explainUnplaced } from "./placement.ts";
+import type { PodReference } from "./pod-reference.ts";
 import {
+  allocationAt,
   networkAt,
   poolAt,
   type Allocation,
@@ -43,6 +45,8 @@ export interface AddressView {
   readonly host: string;
   readonly tenant: string;
   readonly segment: string;
+  /** The Pod that it was given to, where that was said. */
+  readonly pod?: PodReference;
 }
 
 /** What routes depend on, of one network. Nothing is copied but the answers. */
@@ -90,12 +94,36 @@ export function viewAddress(state: IpamState, name: string): AddressView | undef
   return found === undefined ? undefined : viewAllocation(found);
 }
 
+/** The address in use with this value. */
+export function viewAddressAt(state: IpamState, value: number): AddressView | undefined {
+  const network = networkAt(state, value);
+  const found = network === undefined ? undefined : allocationAt(network, value);
+  return found === undefined ? undefined : viewAllocation(found);
+}
+
+/** The host that has this address; of several, the one that was registered first. */
+export function viewHostAt(state: IpamState, ip: Ipv4): HostView | undefined {
+  const [host] = (state.hostsByIp.get(ip) ?? []).toSorted((a, b) => a.id - b.id);
+  return host === undefined ? undefined : viewHost(state, host);
+}
+
 /** One host; the reason of an unplaced one is worked out here. */
 function viewHost(state: IpamState, { record }: HostState): HostView {
-  const { name, ip, agentPort, tags, origin, misplaced } = record;
+  const { name, ip, agentPort, tags, origin, misplaced, node } = record;
   const placed = record.groups.length > 0;
   const groups = record.groups.map(({ network, cidr }) => ({ network, cidr }));
-  return { name, ip, agentPort, tags, origin, placed, misplaced, reason: reasonOf(state, record), groups };
+  return {
+    name,
+    ip,
+    agentPort,
+    tags,
+    origin,
+    ...(node === undefined ? {} : { node }),
+    placed,
+    misplaced,
+    reason: reasonOf(state, record),
+    groups,
+  };
 }
 
 /** The blocks ever used of some networks, network by network, by address. */
@@ -126,10 +154,12 @@ function layoutOf(state: IpamState, network: NetworkState): Pick<NetworkLayout, 
   };
 }
 
-function viewAllocation({ name, address, block }: Allocation): AddressView {
+/** The address of an allocation that is still there. */
+export function viewAllocation({ name, address, block, pod }: Allocation): AddressView {
   const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
   const network = block.pool.network.network.name;
-  return { name, address: formatIpv4(address), network, host, tenant, segment };
+  const view = { name, address: formatIpv4(address), network, host, tenant, segment };
+  return pod === undefined ? view : { ...view, pod };
 }
 
 function viewBlock(network: Network, block: BlockState): BlockView {

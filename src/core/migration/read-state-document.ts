@@ -1,5 +1,6 @@
 import { NetworkError } from "../errors.ts";
 import type { ImportedAddress, ImportedState } from "../ipam/imported-state.ts";
+import type { PodReference } from "../ipam/pod-reference.ts";
 import type { BlackoutRecord, BlockRecord, HostRecord, RevisionBase } from "../ipam/records.ts";
 import { compareCidr, formatCidr, rangeOf, type Cidr } from "../net/cidr.ts";
 import { formatIpv4, ipv4Value, readIpv4, type Ipv4 } from "../net/ipv4.ts";
@@ -159,6 +160,20 @@ function readHost(findings: Findings, item: JsonObject, place: string): HostReco
       };
     }),
     misplaced: readFlag(findings, item["misplaced"], `${place}.misplaced`),
+    ...readNode(findings, item["node"] ?? undefined, `${place}.node`),
+  };
+}
+
+function readNode(findings: Findings, value: unknown, place: string): Pick<HostRecord, "node"> {
+  if (value === undefined) {
+    return {};
+  }
+  const object = readObject(findings, value, place, ["uid", "instanceId"]);
+  return {
+    node: {
+      uid: readText(findings, object?.["uid"], `${place}.uid`),
+      instanceId: readText(findings, object?.["instanceId"], `${place}.instanceId`),
+    },
   };
 }
 
@@ -198,6 +213,16 @@ function readAddress(findings: Findings, item: JsonObject, place: string): Impor
     host: readText(findings, item["host"], `${place}.host`),
     tenant: readText(findings, item["tenant"], `${place}.tenant`),
     segment: readText(findings, item["segment"], `${place}.segment`),
+    ...(item["pod"] === undefined ? {} : { pod: readPod(findings, item["pod"], `${place}.pod`) }),
+  };
+}
+
+function readPod(findings: Findings, value: unknown, place: string): PodReference {
+  const object = readObject(findings, value, place, ["namespace", "name", "uid"]);
+  return {
+    namespace: readName(findings, object?.["namespace"], `${place}.namespace`),
+    name: readName(findings, object?.["name"], `${place}.name`),
+    uid: readName(findings, object?.["uid"], `${place}.uid`),
   };
 }
 

@@ -49,15 +49,16 @@ export function* writeStateDocument({
   const topology = readTopology(state.document, { reserved: [] });
   const masks = new Map(topology.networks.map(({ network }) => [network.name, network.blockMask]));
   yield JSON.stringify(head).slice(0, -1);
-  yield* list("hosts", state.hosts, ({ name, ip, agentPort, tags, origin, sequence, groups, misplaced }) => ({
-    name,
-    ip,
-    agentPort,
-    tags,
-    origin,
-    sequence,
-    groups: groups.map(({ network, cidr, subnet }) => ({ network, cidr, subnet })),
-    misplaced,
+  yield* list("hosts", state.hosts, ({ node, ...host }) => ({
+    name: host.name,
+    ip: host.ip,
+    agentPort: host.agentPort,
+    tags: host.tags,
+    origin: host.origin,
+    sequence: host.sequence,
+    groups: host.groups.map(({ network, cidr, subnet }) => ({ network, cidr, subnet })),
+    misplaced: host.misplaced,
+    ...(node === undefined ? {} : { node: { uid: node.uid, instanceId: node.instanceId } }),
   }));
   yield* list("blocks", state.blocks, ({ network, first, owner, revision, sequence }) => ({
     network,
@@ -66,13 +67,12 @@ export function* writeStateDocument({
     revision,
     sequence,
   }));
-  yield* list("addresses", state.addresses, ({ name, address, host, tenant, segment }) => ({
-    name,
-    address: formatIpv4(address),
-    host,
-    tenant,
-    segment,
-  }));
+  yield* list("addresses", state.addresses, ({ name, address, host, tenant, segment, pod }) => {
+    const record = { name, address: formatIpv4(address), host, tenant, segment };
+    return pod === undefined
+      ? record
+      : { ...record, pod: { namespace: pod.namespace, name: pod.name, uid: pod.uid } };
+  });
   yield* list("blackouts", state.blackouts, ({ network, cidrs }) => ({ network, cidrs }));
   yield* list("tenants", tenants, (tenant) => tenant);
   yield* list("policies", policies, (policy) => policy);

@@ -36,6 +36,13 @@ export interface CarvedNetwork {
 /** Where a host came from; hosts of the document go with it, the others survive a topology update (decision 3). */
 export type HostOrigin = "document" | "api" | "cloud" | "kubernetes";
 
+/** The Node object of Kubernetes that a host stands for. */
+export interface NodeIdentity {
+  readonly uid: string;
+  /** What the cloud calls its machine: on AWS `i-0123456789abcdef0`, elsewhere the Node's providerID as written; "" for none. */
+  readonly instanceId: string;
+}
+
 /** A machine that runs pods. `tags` are the labels that `assignment` matches. */
 export interface Host {
   readonly name: string;
@@ -43,4 +50,6 @@ export interface Host {
   readonly agentPort: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly origin: HostOrigin;
+  /** Of a host that was learned from Kubernetes; absent for others, and for one of a state older than this field. */
+  readonly node?: NodeIdentity | undefined;
 }

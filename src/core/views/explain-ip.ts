@@ -21,6 +21,11 @@ export interface IpInput {
   /** The blocks of the network that contains the address, at least. */
   readonly blocks: readonly BlockView[];
   readonly holder: AddressView | undefined;
+  /** What is known of the Pod behind it; absent without a cluster, and while it is not known. */
+  readonly pod?: Omit<NonNullable<IpExplanation["pod"]>, "labels" | "phase"> & {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly phase: string;
+  };
   /** Of that network. */
   readonly blackouts: readonly Cidr[];
   /** Absent without a cloud, and before its first look. */
@@ -59,6 +64,7 @@ export function explainIp(input: IpInput): IpExplanation {
           },
     blackout,
     holder: holder?.name ?? null,
+    pod: podOf(input),
     tenant: holder?.tenant ?? block?.tenant ?? null,
     segment: holder?.segment ?? block?.segment ?? null,
     host: owner === undefined ? null : hostOf(owner, routes),
@@ -70,6 +76,15 @@ export function explainIp(input: IpInput): IpExplanation {
     summary: summaryOf(explained, block?.host ?? ""),
     notes: notesOf(explained, layout !== undefined, node !== undefined, routes),
   };
+}
+
+/** The Pod itself where it is known, else what the address says of it. */
+function podOf({ pod, holder }: IpInput): IpExplanation["pod"] {
+  if (pod !== undefined) {
+    const { namespace, name, uid, labels, phase } = pod;
+    return { namespace, name, uid, labels, phase };
+  }
+  return holder?.pod === undefined ? null : { ...holder.pod, labels: null, phase: null };
 }
 
 interface FoundBlock {

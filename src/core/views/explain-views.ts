@@ -59,6 +59,15 @@ export interface IpExplanation {
   readonly blackout: Cidr | null;
   /** Who holds the address: the name that it was given to, such as `pod.namespace.id`. */
   readonly holder: string | null;
+  /** The Pod that the address was given to, or whose status has it. Labels and phase are null while the Pod is not known, or gone. */
+  readonly pod: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+    readonly labels: Readonly<Record<string, string>> | null;
+    /** See `ClusterPod.phase`. */
+    readonly phase: string | null;
+  } | null;
   readonly tenant: string | null;
   readonly segment: string | null;
   /** The host of the block, or the node whose own address it is. */

@@ -1,5 +1,6 @@
 import { commit, putHosts } from "../../core/ipam/commit.ts";
 import type { BlackoutRecord, BlockRecord, HostRecord } from "../../core/ipam/records.ts";
+import type { Allocation } from "../../core/ipam/state.ts";
 import { formatCidr } from "../../core/net/cidr.ts";
 import type { AddressingKeys } from "../keys.ts";
 import { holdAddress, sized, type Addressing } from "../load-addressing.ts";
@@ -20,9 +21,14 @@ export interface Applied {
   readonly hosts: readonly string[];
   readonly blocks: readonly string[];
   readonly addresses: readonly string[];
+  /** What left its name, as it was, before anything was given. */
+  readonly released: readonly ReleasedAddress[];
   /** Of the topology's revision or of blackouts, which have no names of their own. */
   readonly others: boolean;
 }
+
+/** An address that its name has no more. */
+export type ReleasedAddress = Pick<Allocation, "name" | "address" | "pod">;
 
 /** The events, read and sorted by what they are about. */
 interface Sorted {
@@ -52,11 +58,12 @@ export function applyEvents(
 ): Applied {
   const { state } = addressing;
   const sorted = sortEvents(keys, addressing, events, [...expected]);
+  const released: ReleasedAddress[] = [];
   for (const name of sorted.namesGone) {
-    dropName(addressing, name);
+    dropName(addressing, name, released);
   }
   for (const { name } of sorted.addresses) {
-    dropName(addressing, name);
+    dropName(addressing, name, released);
   }
   putBlocks(addressing, sorted.blocks, (owned) => !owned);
   commit(
@@ -78,6 +85,7 @@ export function applyEvents(
     hosts: [...sorted.hostsGone, ...sorted.hosts.map(({ name }) => name)],
     blocks: sorted.cidrs,
     addresses: [...sorted.namesGone, ...sorted.addresses.map(({ name }) => name)],
+    released,
     others: sorted.topologyRevision !== undefined || sorted.blackouts.length > 0,
   };
 }
@@ -185,11 +193,12 @@ function sortHost(
   }
 }
 
-function dropName({ state }: Addressing, name: string): void {
+function dropName({ state }: Addressing, name: string, released: ReleasedAddress[]): void {
   const held = state.names.get(name);
   if (held === undefined) {
     return;
   }
+  released.push(held);
   const { block, address } = held;
   commit(state, [
     {

@@ -8,7 +8,7 @@ import { loadAddressing, loadInSteps, type Addressing } from "../load-addressing
 import { nextTurn } from "../next-turn.ts";
 import type { FollowedBatch, FollowedEvent, StoreCache } from "../store-follower.ts";
 import { readChunk, readGeneration, type Generation } from "../stored-records.ts";
-import { applyEvents, noteRevisions, type Applied } from "./apply-events.ts";
+import { applyEvents, noteRevisions, type Applied, type ReleasedAddress } from "./apply-events.ts";
 import { StagedParts } from "./staged-parts.ts";
 import type { WrittenRecords } from "./transaction.ts";
 
@@ -19,6 +19,8 @@ export interface AddressingBatch {
   readonly hosts: readonly string[];
   readonly blocks: readonly string[];
   readonly addresses: readonly string[];
+  /** Of `addresses`, those that were held before: as they were. A name that was given anew is among them too. */
+  readonly released: readonly ReleasedAddress[];
 }
 
 /** What the cache needs. `onBatch` is called after each change, `onStaged` when something staged came or went; neither may throw. */
@@ -289,9 +291,9 @@ export class AddressingCache implements StoreCache {
   }
 
   #emit(applied: Applied | undefined): void {
-    const { hosts = [], blocks = [], addresses = [] } = applied ?? {};
+    const { hosts = [], blocks = [], addresses = [], released = [] } = applied ?? {};
     this.#options.onBatch(
-      { revision: this.#revision, reset: applied === undefined, hosts, blocks, addresses },
+      { revision: this.#revision, reset: applied === undefined, hosts, blocks, addresses, released },
       applied,
     );
   }

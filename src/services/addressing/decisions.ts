@@ -1,7 +1,15 @@
+import { NetworkError } from "../../core/errors.ts";
 import type { Change } from "../../core/ipam/change.ts";
 import type { Problem, Topology } from "../../core/topology/read-topology.ts";
 import type { Logger } from "../../ports/logger.ts";
-import type { CommitResult, Store, StoreOperation, Transaction } from "../../ports/store.ts";
+import type {
+  CommitResult,
+  Compare,
+  KeyCompare,
+  Store,
+  StoreOperation,
+  Transaction,
+} from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
 import type { Addressing } from "../load-addressing.ts";
 import { writeTopology, type Generation } from "../stored-records.ts";
@@ -19,6 +27,8 @@ export interface Decision<T> {
   readonly topology?: Topology;
   /** What else is written; instead of what the changes write under the same key. */
   readonly operations?: readonly StoreOperation[];
+  /** Of the term in which a leader decided it: compared too, and not made again when it is lost. */
+  readonly guard?: KeyCompare | undefined;
 }
 
 /** A decision with the transaction that it comes to. */
@@ -52,7 +62,7 @@ export class DecisionRunner {
     this.#options = options;
   }
 
-  /** Decides, commits and, after a lost compare, decides again. Throws what `decide` and the store throw, and `ADDRESSING_CONTENDED`. */
+  /** Decides, commits and, after a lost compare, decides again. Throws what `decide` and the store throw, `ADDRESSING_CONTENDED`, and `LEADERSHIP_LOST` for a guard that is lost. */
   async run<T>(decide: (addressing: Addressing) => Decision<T>, signal: AbortSignal): Promise<T> {
     const { cache, committer, log, onRetry } = this.#options;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
@@ -72,6 +82,13 @@ export class DecisionRunner {
           log.warn({ err: error }, "a change is durable, but its reader may not see it yet");
         });
         return decision.result;
+      }
+      if (isLost(decision.guard, result.failed)) {
+        throw new NetworkError(
+          "transient",
+          "LEADERSHIP_LOST",
+          "another replica leads: this one may make no changes of a leader any more",
+        );
       }
       onRetry();
       log.warn({ attempt }, "another replica changed addresses or hosts first; planned again");
@@ -106,7 +123,10 @@ export class DecisionRunner {
     const id = nextId();
     const context = { keys, addressing, revision: cache.revision, id, topology: storedTopology(decision) };
     const planned = transactionOf(context, decision.changes, store.limits);
-    const transaction = { ...planned, operations: merged(planned.operations, decision.operations ?? []) };
+    const transaction = {
+      compare: decision.guard === undefined ? planned.compare : [...planned.compare, decision.guard],
+      operations: merged(planned.operations, decision.operations ?? []),
+    };
     return { decision, id, transaction, generation: addressing.generation };
   }
 
@@ -188,6 +208,10 @@ export class DecisionRunner {
     }
     throw notTaken("the change", failure);
   }
+}
+
+function isLost(guard: KeyCompare | undefined, failed: readonly Compare[]): boolean {
+  return guard !== undefined && failed.some((item) => "key" in item && item.key === guard.key);
 }
 
 function storedTopology({ topology, changes }: Decision<unknown>): string | undefined {

@@ -1,5 +1,4 @@
-import { NetworkError } from "../../core/errors.ts";
-import { formatIpv4 } from "../../core/net/ipv4.ts";
+import { addressExists } from "../../core/ipam/allocate.ts";
 import type { Logger } from "../../ports/logger.ts";
 import type { Compare, StoreEntry, StoreLimits, Transaction } from "../../ports/store.ts";
 import type { AddressingKeys } from "../keys.ts";
@@ -334,7 +333,7 @@ export class GroupCommit {
         member.waiting.reject(
           entry === undefined
             ? notTaken(`the address of "${member.waiting.request.name}"`, failure)
-            : heldByOther(entry),
+            : addressExists(readAddress(entry.key, entry.value)),
         );
         break;
       case "release":
@@ -368,15 +367,4 @@ function nameOf(member: Member): string | undefined {
 function inOrder(members: readonly Member[], items: readonly Waiting[]): readonly Waiting[] {
   const wanted = new Set(items);
   return members.map(({ waiting }) => waiting).filter((waiting) => wanted.has(waiting));
-}
-
-function heldByOther({ key, value }: StoreEntry): NetworkError {
-  const { name, address, host, tenant, segment } = readAddress(key, value);
-  const at = formatIpv4(address);
-  return new NetworkError(
-    "conflict",
-    "ADDRESS_EXISTS",
-    `"${name}" already holds address ${at}; release it first, or use another name`,
-    { name, address: at, host, tenant, segment },
-  );
 }

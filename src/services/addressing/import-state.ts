@@ -1,5 +1,6 @@
 import { NetworkError } from "../../core/errors.ts";
 import { buildState } from "../../core/ipam/commit.ts";
+import type { PodReference } from "../../core/ipam/pod-reference.ts";
 import type {
   BlackoutRecord,
   BlockRecord,
@@ -23,7 +24,11 @@ export interface ImportedState {
   readonly hosts: readonly HostRecord[];
   readonly blocks: readonly BlockRecord[];
   /** Addresses in use, unsigned; the owner is that of the block. */
-  readonly addresses: readonly { readonly name: string; readonly address: number }[];
+  readonly addresses: readonly {
+    readonly name: string;
+    readonly address: number;
+    readonly pod?: PodReference | undefined;
+  }[];
   readonly blackouts: readonly BlackoutRecord[];
 }
 
@@ -55,9 +60,10 @@ export function planImport(
   const topology = readTopology(imported.document, { reserved });
   const outline = createState(topology);
   const { hosts, blocks, blackouts, revisionBase } = imported;
-  const addresses = imported.addresses.map(({ name, address }) => ({
+  const addresses = imported.addresses.map(({ name, address, pod }) => ({
     name,
     address,
+    pod,
     network: networkAt(outline, address)?.network.name ?? "",
   }));
   const records = { topology, revisionBase, hosts, blocks, addresses, blackouts };
@@ -70,9 +76,9 @@ export function importOperations(
   { state }: ImportPlan,
   counters: { readonly imported: number; readonly present: number },
 ): readonly StoreOperation[] {
-  const addresses = [...state.names.values()].map(({ name, address, block }): StoreOperation => {
+  const addresses = [...state.names.values()].map(({ name, address, block, pod }): StoreOperation => {
     const { host = "", tenant = "", segment = "" } = block.holding?.record ?? {};
-    const value = writeAddress({ name, address, host, tenant, segment, transaction: "" });
+    const value = writeAddress({ name, address, host, tenant, segment, pod, transaction: "" });
     return { kind: "put", key: keys.address(name), value };
   });
   const revision = Math.max(counters.imported, counters.present + 1);

@@ -171,7 +171,7 @@ function decide(
   random: () => number,
 ): AddressChange | undefined {
   if (waiting.kind === "release") {
-    return soleChange(planRelease(state, waiting.nameOrIp, waiting.host).changes);
+    return soleChange(planRelease(state, waiting.nameOrIp, waiting.only).changes);
   }
   const skip = waiting.spread ? Math.floor(random() * SPREAD) : 0;
   const change = soleChange(planAllocation(state, waiting.request, skip).changes);

@@ -113,7 +113,7 @@ export function addAddressChange(
   change: AddressChange,
 ): readonly string[] {
   const { keys, addressing } = context;
-  const { name, address, network } = change;
+  const { name, address, network, pod } = change;
   const length = addressing.state.networksByName.get(network)?.network.blockMask ?? 32;
   const blockKey = keys.block(network, change.first, length);
   const addressKey = keys.address(name);
@@ -134,7 +134,7 @@ export function addAddressChange(
       draft.compare.set(addressKey, 0);
       used.push(addressKey);
     }
-    const record = { name, address, host, tenant, segment, transaction: context.id };
+    const record: StoredAddress = { name, address, host, tenant, segment, pod, transaction: context.id };
     const value = writeAddress(record);
     draft.written.addresses.set(value, record);
     set(draft, addressKey, value);

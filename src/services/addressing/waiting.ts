@@ -1,5 +1,6 @@
 import { NetworkError } from "../../core/errors.ts";
 import type { AllocationRequest } from "../../core/ipam/records.ts";
+import type { ReleaseTerms } from "../../core/ipam/release.ts";
 import type { Ipv4 } from "../../core/net/ipv4.ts";
 
 /** Changes that may wait for their turn. */
@@ -25,8 +26,7 @@ export interface WaitingAllocation extends Turn {
 export interface WaitingRelease extends Turn {
   readonly kind: "release";
   readonly nameOrIp: string;
-  /** The only host whose address may go; absent: any. */
-  readonly host?: string | undefined;
+  readonly only: ReleaseTerms;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }

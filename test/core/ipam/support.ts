@@ -146,9 +146,10 @@ export function recordsOf(state: IpamState): IpamRecords {
     },
     hosts: [...state.hosts.values()].map(({ record }) => record),
     blocks,
-    addresses: [...state.names.values()].map(({ name, address, block }) => ({
+    addresses: [...state.names.values()].map(({ name, address, block, pod }) => ({
       name,
       address,
+      pod,
       network: block.pool.network.network.name,
     })),
     blackouts: state.networks
@@ -171,7 +172,7 @@ export function outlineOf(state: IpamState): unknown {
   return {
     hosts: viewHosts(state),
     revision: state.revision,
-    names: [...state.names].map(([name, { address }]) => `${name} ${address}`).toSorted(),
+    names: [...state.names].map(([name, { address, pod }]) => `${name} ${address} ${pod?.uid}`).toSorted(),
     networks: state.networks.map(({ network, blackouts, revision, pools, owners }) => ({
       name: network.name,
       blackouts,

@@ -34,10 +34,11 @@ const step = stepWith(0, 0, 0, 2, 30);
 
 /** What the step comes to on the state as it is; nothing when it is refused. */
 function planned(state: IpamState, { release, name, host, tenant, skip }: Step): readonly Change[] {
+  const pod = name % 2 === 0 ? undefined : { namespace: tenant, name: `p${name}`, uid: `uid-${skip}` };
   try {
     return release
       ? planRelease(state, `p${name}`).changes
-      : planAllocation(state, { name: `p${name}`, host, tenant, segment: "s" }, skip).changes;
+      : planAllocation(state, { name: `p${name}`, host, tenant, segment: "s", pod }, skip).changes;
   } catch (error) {
     if (error instanceof NetworkError) {
       return [];

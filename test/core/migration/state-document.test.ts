@@ -46,7 +46,13 @@ const clusters = fc
       attempt(() => {
         switch (kind) {
           case "allocate":
-            cluster.allocate(`pod "${name}"/é`, hostName, `t${name % 2}:s`);
+            cluster.request({
+              name: `pod "${name}"/é`,
+              host: hostName,
+              tenant: `t${name % 2}`,
+              segment: "s",
+              ...(name % 3 === 0 ? { pod: { namespace: "t0", name: `p${name}`, uid: `u${name}` } } : {}),
+            });
             break;
           case "release":
             cluster.release(`pod "${name}"/é`);
@@ -257,6 +263,16 @@ describe("a state document that contradicts itself", () => {
       "a block of a network that there is not",
       (s) => Object.assign(s.blocks[0] ?? {}, { network: "none" }),
       /blocks\[0\]: 10\.0\.0\.0\/30 is no block of network "none"/,
+    ],
+    [
+      "a Pod without a UID",
+      (s) => Object.assign(s.addresses[0] ?? {}, { pod: { namespace: "t0", name: "p" } }),
+      /addresses\[0\]\.pod\.uid: a name is missing/,
+    ],
+    [
+      "a Pod that is none",
+      (s) => Object.assign(s.addresses[0] ?? {}, { pod: 5 }),
+      /addresses\[0\]\.pod: expected an object/,
     ],
     [
       "an address outside every network",

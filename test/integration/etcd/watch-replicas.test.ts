@@ -8,11 +8,23 @@ import { until } from "../../support/moto-lab.ts";
 import { populate, ReplicaLab, type Replica } from "../../support/replica-lab.ts";
 
 const HOSTS = 8;
-const KINDS = ["hosts", "blocks", "addresses", "policies"] as const;
+const KINDS = ["hosts", "blocks", "addresses", "policies", "policy-documents"] as const;
 type Kind = (typeof KINDS)[number];
 
 /** The field that names an object of the kind. */
-const NAMED_BY = { hosts: "name", blocks: "cidr", addresses: "name", policies: "id" } as const;
+const NAMED_BY = {
+  hosts: "name",
+  blocks: "cidr",
+  addresses: "name",
+  policies: "id",
+  "policy-documents": "id",
+} as const;
+
+/** Where a list of the kind is, when it is not called like it. */
+const LISTED_AT: Partial<Record<Kind, string>> = {
+  policies: "/policy-models",
+  "policy-documents": "/policies",
+};
 
 /** A generator of numbers from 0 to below 1 that a seed repeats (Park and Miller). */
 function numbersFrom(seed: number): () => number {
@@ -138,7 +150,7 @@ class WanderingReader {
 
 /** What a replica shows of a kind, in the shape of its stream. */
 async function listed(replica: Replica, kind: Kind): Promise<Map<string, unknown>> {
-  const { body } = await replica.call("GET", `/${kind}`);
+  const { body } = await replica.call("GET", LISTED_AT[kind] ?? `/${kind}`);
   const list = Array.isArray(body) ? body : (body as Record<string, unknown>)[kind];
   const items = await Promise.all(
     (list as Record<string, unknown>[]).map(async (item) =>

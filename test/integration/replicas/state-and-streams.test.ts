@@ -273,7 +273,7 @@ describe.skipIf(requireEtcd())("two replicas on one etcd", { timeout: 60_000 }, 
     };
     await one.call("POST", "/policies", policy("gone", ""));
     const list = romana(urlOf(relay), "policy", "list", "--watch", "-o", "json");
-    const reader = await streamOf(one, "/watch/policies");
+    const reader = await streamOf(one, "/watch/policy-documents");
     await until("it is listed", () => list.said.lines.length === 1);
     await until("there is an id", () => lastId(reader.text) !== "");
     const id = lastId(reader.text);
@@ -298,7 +298,7 @@ describe.skipIf(requireEtcd())("two replicas on one etcd", { timeout: 60_000 }, 
     await relay.accept();
 
     await until("it has listed again", () => list.said.lines.length >= 122, 20_000);
-    expect((await streamOf(one, "/watch/policies", { "last-event-id": id })).status).toBe(410);
+    expect((await streamOf(one, "/watch/policy-documents", { "last-event-id": id })).status).toBe(410);
     expect(list.said.notes).toContain("listing all again");
     const told = list.said.lines
       .slice(1)

@@ -41,7 +41,7 @@ it("serves a thousand streams within 100 MB and 100 µs for each event and strea
   const before = process.memoryUsage().rss;
   const ends = Array.from({ length: streams }, () => false);
   for (let index = 0; index < streams; index += 1) {
-    const socket = await open(port, "/watch/policies");
+    const socket = await open(port, "/watch/policy-documents");
     let tail = "";
     socket.setEncoding("utf8").on("data", (text: string) => {
       tail = (tail + text).slice(-4000);
@@ -66,10 +66,10 @@ it("serves a thousand streams within 100 MB and 100 µs for each event and strea
 
 it("cuts off a reader that stands still, while another on the same feed gets everything", async () => {
   const { port, policies, feed, log } = await serving();
-  const still = await open(port, "/watch/policies");
+  const still = await open(port, "/watch/policy-documents");
   await vi.waitUntil(() => feed.streams === 1);
   still.pause();
-  const reading = await open(port, "/watch/policies");
+  const reading = await open(port, "/watch/policy-documents");
   let text = "";
   reading.setEncoding("utf8").on("data", (chunk: string) => {
     text = (text + chunk).slice(-200_000);
