@@ -102,7 +102,8 @@ export const controllerOptions = {
     section: GENERAL,
     aliases: ["initial-network"],
     placeholder: "FILE|builtin:NAME",
-    defaultNote: "none: it starts empty, and `POST /topology` brings one",
+    defaultNote:
+      "in a cluster the one that fits it, else none: it starts empty, and `POST /topology` brings one",
     parse: parseTopologySource,
     help: "The topology to start with when the store has none.",
   }),

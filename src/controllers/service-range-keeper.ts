@@ -31,6 +31,27 @@ export class ServiceRangeKeeper {
     return this.#finding;
   }
 
+  /**
+   * Resolves once the API server has told both kinds, `start` called: what is known then is all that the cluster says, and a topology can be held against it.
+   * Rejects with the signal's reason.
+   */
+  async whenTold(signal: AbortSignal): Promise<void> {
+    const { serviceCidrs, services } = this.#options;
+    for (const view of [serviceCidrs, services]) {
+      signal.throwIfAborted();
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const giveUp = (): void => reject(signal.reason as Error);
+      signal.addEventListener("abort", giveUp, { once: true });
+      const end = view.onSynced(resolve);
+      try {
+        await promise;
+      } finally {
+        end();
+        signal.removeEventListener("abort", giveUp);
+      }
+    }
+  }
+
   start(): void {
     const { serviceCidrs, services } = this.#options;
     const look = (): void => this.#look();

@@ -30,7 +30,7 @@ export interface TopologyFileWatcherOptions {
 }
 
 /** Reason of the events. */
-export const TOPOLOGY_FILE_CHANGED = "TopologyFileChanged";
+const TOPOLOGY_FILE_CHANGED = "TopologyFileChanged";
 
 /**
  * Follows the file that a topology was started with. An edit of it changes nothing by itself: networks and groups may be in use, so somebody has to want the update

@@ -118,6 +118,23 @@ describe("the keeper of the service range", () => {
     expect(keeper.finding().warnings).toEqual([expect.stringContaining("give --service-range")]);
   });
 
+  it("knows all that the cluster says once both kinds were told, and can be waited for", async () => {
+    const { serviceCidrs, services, told, keeper } = setUp();
+    const impatient = new AbortController();
+    keeper.start();
+    const first = keeper.whenTold(impatient.signal);
+    const second = keeper.whenTold(new AbortController().signal);
+
+    services.replace([API]);
+    impatient.abort(new Error("too long"));
+    await expect(first).rejects.toThrow("too long");
+    serviceCidrs.replace([serviceCidr("kubernetes", "10.200.0.0/16")]);
+    await second;
+
+    expect(told.at(-1)).toBe("10.200.0.0/16");
+    await expect(keeper.whenTold(impatient.signal)).rejects.toThrow("too long");
+  });
+
   it("tells nothing any more after it was stopped", async () => {
     const { serviceCidrs, services, told, keeper } = setUp();
     keeper.start();
