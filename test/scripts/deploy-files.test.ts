@@ -10,23 +10,12 @@ import { controllerOptions } from "../../src/config/controller-options.ts";
 import { loadControllerConfig } from "../../src/config/load.ts";
 import type { Option } from "../../src/config/option.ts";
 import { camelCase } from "../../src/config/resolve-options.ts";
+import { deployedController } from "../support/deployed-controller.ts";
 
 /** What the tests look at in a Kubernetes object. */
 const objectSchema = z.looseObject({
   kind: z.string(),
   metadata: z.looseObject({ name: z.string(), labels: z.record(z.string(), z.string()) }),
-  data: z.record(z.string(), z.string()).optional(),
-  spec: z
-    .looseObject({
-      template: z
-        .looseObject({
-          spec: z.looseObject({
-            containers: z.array(z.looseObject({ args: z.array(z.string()).optional() })),
-          }),
-        })
-        .optional(),
-    })
-    .optional(),
 });
 
 /** What a Job and a Deployment have in common. */
@@ -95,19 +84,16 @@ describe("deploy/config.schema.json", () => {
 });
 
 describe.each(singleFiles)("the controller of %s", (file) => {
-  const objects = objectsOf(file);
-  const config =
-    objects.find(({ metadata }) => metadata.name === "romana-config")?.data?.["controller.yaml"] ?? "";
-  const etcd = objects.find(
-    ({ kind, metadata }) => kind === "ConfigMap" && metadata.name === "romana-etcd",
-  )?.data;
-  const args = objects.find(
-    ({ metadata, kind }) => kind === "Deployment" && metadata.name === "romana-controller",
-  )?.spec?.template?.spec.containers[0]?.args;
+  const { account, args, environment, config } = deployedController(`deploy/rendered/${file}`, {
+    name: "romana-controller-abc",
+    ip: "10.0.1.7",
+  });
 
   it("has a configuration that fits the schema and that the program reads", () => {
     expect(z.fromJSONSchema(configSchema("test")).safeParse(parse(config)).success).toBe(true);
-    expect(load(config, args ?? [], etcd)).toMatchObject({
+    expect(account).toEqual({ namespace: "kube-system", name: "romana-controller" });
+    expect(args[0]).toBe("controller");
+    expect(load(config, args, environment)).toMatchObject({
       store: { kind: "etcd" },
       listen: [
         { kind: "tcp", host: "0.0.0.0", port: 9600, tls: true },
@@ -226,11 +212,10 @@ describe("deploy/ports.json", () => {
   });
 });
 
-/** The configuration as the Pod gives it: its file, its flags with what the kubelet puts in, and the variables of etcd. */
+/** The configuration as the Pod gives it: its file, its flags and the variables of etcd. */
 function load(file: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
   const flags = args
     .filter((arg) => arg.startsWith("--"))
-    .map((arg) => arg.replace("$(POD_NAME)", "romana-controller-abc").replace("$(POD_IP)", "10.0.1.7"))
     .map((arg) => /^--([a-z-]+)=(.*)$/.exec(arg))
     .map((match) => [camelCase(match?.[1] ?? ""), match?.[2] ?? ""] as const);
   return loadControllerConfig({
