@@ -1,14 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-import { z } from "zod";
-
 import { keyOf, type ClusterKind, type ClusterObjects } from "../../core/cluster/objects.ts";
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ObjectSink } from "../../ports/cluster.ts";
 import { errorOfConnection, errorOfStatus, type AskedCall } from "./classify-error.ts";
 import type { FollowRecord, FollowVerb } from "./follow-state.ts";
+import { codeOf, eventOf, namelessKey, pageOf, versionOf, type ListPage } from "./list-and-watch.ts";
 import { readIdentity, type KindOfObject } from "./schema.ts";
 import { BodyTooLongError, type Transport } from "./transport.ts";
 import { LineTooLongError, linesOf } from "./watch-lines.ts";
@@ -52,23 +51,6 @@ const GOOD_WATCH_MS = 5_000;
 const SETTLED_MS = 500;
 /** What a watch is answered with when its version is of no use: too old, unknown, of a later time than the server's. The server restored from a backup says the last. */
 const CANNOT_GO_ON: ReadonlySet<number> = new Set([400, 404, 410, 504]);
-
-const Page = z.object({
-  metadata: z.object({ resourceVersion: z.string().min(1), continue: z.string().default("") }),
-  items: z
-    .array(z.unknown())
-    .nullish()
-    .transform((items) => items ?? []),
-});
-const WatchEvent = z.object({
-  type: z.enum(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]),
-  object: z.unknown(),
-});
-const Versioned = z.object({ metadata: z.object({ resourceVersion: z.string().min(1) }) });
-const Nameless = z.object({
-  metadata: z.object({ namespace: z.string().optional(), name: z.string().optional() }),
-});
-const ErrorStatus = z.object({ code: z.number().int().catch(500).default(500) });
 
 /**
  * Follows one kind: lists it in pages, watches from there, goes on from the last version when the watch ends, and lists again when the API server does not
@@ -153,8 +135,8 @@ export class Reflector<K extends ClusterKind> {
         }
       }
       // The same on every page: all are of one moment.
-      version = page.metadata.resourceVersion;
-      after = page.metadata.continue;
+      version = page.version;
+      after = page.next;
       await nextTurn();
       this.#signal.throwIfAborted();
     } while (after !== "");
@@ -164,7 +146,7 @@ export class Reflector<K extends ClusterKind> {
     this.#version = version;
   }
 
-  async #page(after: string): Promise<z.output<typeof Page>> {
+  async #page(after: string): Promise<ListPage> {
     const { kind, how, transport } = this.#options;
     const query = new URLSearchParams({ limit: String(this.#pageSize) });
     if (after !== "") {
@@ -176,11 +158,11 @@ export class Reflector<K extends ClusterKind> {
       path: `${how.path}?${query.toString()}`,
       timeoutMs: LIST_TIMEOUT_MS,
     };
-    const { success, data } = Page.safeParse(await transport.json(call, this.#signal));
-    if (!success) {
+    const page = pageOf(await transport.json(call, this.#signal));
+    if (page === undefined) {
       throw errorOfConnection(call, "the answer is no list");
     }
-    return data;
+    return page;
   }
 
   async #watch(): Promise<void> {
@@ -258,7 +240,7 @@ export class Reflector<K extends ClusterKind> {
     }
     const { type, object: raw } = event;
     if (type === "ERROR") {
-      throw errorOfStatus(call, ErrorStatus.parse(raw).code, JSON.stringify(raw));
+      throw errorOfStatus(call, codeOf(raw), JSON.stringify(raw));
     }
     const identity = readIdentity(raw);
     if (type === "DELETED") {
@@ -275,7 +257,7 @@ export class Reflector<K extends ClusterKind> {
         sink.put(object);
       }
     }
-    this.#version = Versioned.safeParse(raw).data?.metadata.resourceVersion ?? from;
+    this.#version = versionOf(raw) ?? from;
   }
 
   /** `undefined` for an object that does not say who it is. */
@@ -315,19 +297,4 @@ export class Reflector<K extends ClusterKind> {
       // The loop sees it.
     }
   }
-}
-
-function eventOf(line: string): z.output<typeof WatchEvent> | undefined {
-  try {
-    return WatchEvent.safeParse(JSON.parse(line)).data;
-  } catch {
-    // No JSON.
-    return undefined;
-  }
-}
-
-/** What an object without identity is known by in the log. */
-function namelessKey(raw: unknown): string {
-  const { data } = Nameless.safeParse(raw);
-  return `?${data?.metadata.namespace ?? ""}/${data?.metadata.name ?? ""}`;
 }

@@ -96,10 +96,10 @@ describe.skipIf(requireKubeApi())("a cluster that is followed", () => {
     }
 
     expect(oneByOne).toBeLessThanOrEqual(1);
-    // As many as went at once, of which four are kept between two rounds.
-    expect(relay.opened - before).toBeLessThanOrEqual(20 * 10);
+    // As many as go at once, of which eight are kept from one round to the next.
+    expect(relay.opened - before).toBeLessThanOrEqual(20 + 9 * 12);
     // Seven watches beside them.
-    await vi.waitFor(() => expect(relay.connections).toBeLessThanOrEqual(7 + 4), WAIT);
+    await vi.waitFor(() => expect(relay.connections).toBeLessThanOrEqual(7 + 8), WAIT);
   });
 
   it("says of every call who we are", () => {
