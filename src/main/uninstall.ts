@@ -11,6 +11,7 @@ import { NetworkError } from "../core/errors.ts";
 import type { RemovalPlan } from "../core/routing/plan-removal.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Cloud } from "../ports/cloud.ts";
+import type { LeaseLock } from "../ports/cluster.ts";
 import type { Election, Leadership } from "../ports/election.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
@@ -37,21 +38,8 @@ export interface UninstallParts {
   /** Root of all keys, `/romana`. */
   readonly prefix: string;
   readonly cloud: Cloud;
-  /** The election that the controllers hold; on the store unless given. */
-  readonly electionOf?: (parts: ElectionParts) => Election & StoreCache;
-}
-
-/** What every election on a store is made from. */
-export interface ElectionParts {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly prefix: string;
-  readonly id: string;
-  readonly url: string;
-  readonly ttlMs: number;
-  readonly random: () => number;
-  readonly uptimeMs: () => number;
+  /** The Lease by which the controllers choose their leader; absent: the store does. */
+  readonly lock?: LeaseLock | undefined;
 }
 
 /** What `romana uninstall --routes` runs. */
@@ -60,6 +48,9 @@ export const uninstallRoutes: UninstallRoutes = async (config, confirm, signal) 
   // The result goes to standard output.
   const log = createLogger({ level: config.logLevel, destination: "stderr" });
   const clock = new SystemClock();
+  // The Lease of the cluster where the controllers stand for it: a leader that was killed still holds it.
+  const kubernetes = openCluster(config, clock, log);
+  const lock = leaseOf(config, kubernetes);
   const ec2 = await createEc2Cloud(
     {
       region: config.region,
@@ -72,27 +63,16 @@ export const uninstallRoutes: UninstallRoutes = async (config, confirm, signal) 
     signal,
   );
   try {
-    const kubernetes = openCluster(config, clock, log);
     const store = openStore(config, clock, log);
     try {
-      const lock = leaseOf(config, kubernetes);
-      const parts = { config, clock, log, store, prefix: prefixIn(config), cloud: ec2.cloud };
-      return await removeRoutes(
-        {
-          ...parts,
-          ...(lock === undefined
-            ? {}
-            : { electionOf: (given: ElectionParts) => new LeaseElection({ ...given, lock }) }),
-        },
-        confirm,
-        signal,
-      );
+      const parts = { config, clock, log, store, prefix: prefixIn(config), cloud: ec2.cloud, lock };
+      return await removeRoutes(parts, confirm, signal);
     } finally {
       await store.close();
-      kubernetes?.close();
     }
   } finally {
     ec2.close();
+    kubernetes?.close();
   }
 };
 
@@ -119,18 +99,7 @@ export async function removeRoutes(
     const plan = await new RouteRemover({ ...common, journal, hands: undefined }).plan(signal);
     return { plan, remaining: [], isUnchanged: true };
   }
-  const { electionOf = (given) => new StoreElection(given) } = parts;
-  const election = electionOf({
-    store,
-    clock,
-    log,
-    prefix,
-    id: `uninstall-${hostname()}-${process.pid}`,
-    url: "",
-    ttlMs: config.leaderTtlMs,
-    random: Math.random,
-    uptimeMs: () => uptime() * 1000,
-  });
+  const election = createElection(parts);
   follower.add(election);
   follower.start();
   try {
@@ -155,6 +124,22 @@ export async function removeRoutes(
   } finally {
     await follower.stop();
   }
+}
+
+/** The election that the controllers hold, of one that nobody reaches. */
+function createElection({ store, clock, log, prefix, lock, config }: UninstallParts): Election & StoreCache {
+  const stands = {
+    store,
+    clock,
+    log,
+    prefix,
+    id: `uninstall-${hostname()}-${process.pid}`,
+    url: "",
+    ttlMs: config.leaderTtlMs,
+    random: Math.random,
+    uptimeMs: () => uptime() * 1000,
+  };
+  return lock === undefined ? new StoreElection(stands) : new LeaseElection({ ...stands, lock });
 }
 
 /** Stands for election for a few seconds. */

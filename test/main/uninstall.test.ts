@@ -6,8 +6,11 @@ import { NetworkError } from "../../src/core/errors.ts";
 import { parseCidr } from "../../src/core/net/cidr.ts";
 import type { RemovalPlan } from "../../src/core/routing/plan-removal.ts";
 import { removeRoutes, type UninstallParts } from "../../src/main/uninstall.ts";
+import type { LeaseLock } from "../../src/ports/cluster.ts";
+import { LeaseElection } from "../../src/services/lease-election.ts";
 import { StoreElection } from "../../src/services/store-election.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
+import { MemoryLease } from "../support/memory-lease.ts";
 import { SmallRegion } from "../support/region.ts";
 import { silentLog } from "../support/silent-log.ts";
 
@@ -52,8 +55,9 @@ describe("taking Romana's routes away", () => {
   async function remove(
     config: Partial<UninstallParts["config"]> = {},
     confirm: (plan: RemovalPlan) => Promise<void> = () => Promise.resolve(),
+    lock?: LeaseLock,
   ): Promise<RemovalOutcome> {
-    const work = removeRoutes(parts(config), confirm, never);
+    const work = removeRoutes({ ...parts(config), lock }, confirm, never);
     await region.clock.runUntilSettled(work.then(noValue, noValue));
     return work;
   }
@@ -148,6 +152,77 @@ describe("taking Romana's routes away", () => {
     expect(String(error)).toContain("controller-1 at https://10.0.0.5:9600");
     expect(clock.monotonic() - started).toBeLessThanOrEqual(10_000);
     expect([tables(), await journal()]).toEqual([[4, 4], 8]);
+  });
+
+  describe("where a Lease of the cluster chooses the leader", () => {
+    let lock: MemoryLease;
+
+    /** A controller that leads; what ends its process as SIGKILL does, and what ends its term. */
+    async function controller() {
+      const { clock, store } = region;
+      const follower = await StoreFollower.open({ store, clock, log: silentLog, prefix: "/romana" }, never);
+      const election = new LeaseElection({
+        lock,
+        store,
+        clock,
+        log: silentLog,
+        prefix: "/romana",
+        ttlMs: 5000,
+        random: () => 0.5,
+        id: "controller-1",
+        url: "",
+      });
+      follower.add(election);
+      follower.start();
+      const campaign = election.campaign(never);
+      await clock.runUntilSettled(campaign);
+      const leadership = await campaign;
+      ended = async () => {
+        await leadership.resign();
+        await follower.stop();
+      };
+      return leadership;
+    }
+
+    beforeEach(() => {
+      lock = new MemoryLease();
+    });
+
+    it("refuses while a controller holds it", async () => {
+      await controller();
+
+      await expect(remove({}, undefined, lock)).rejects.toMatchObject({ code: "UNINSTALL_LED" });
+      expect([tables(), await journal()]).toEqual([[4, 4], 8]);
+    });
+
+    it("begins at once when the controller gave it back, and gives it back itself", async () => {
+      await (await controller()).resign();
+
+      const { remaining } = await remove({}, undefined, lock);
+
+      expect(remaining).toEqual([]);
+      expect([tables(), await journal()]).toEqual([[0, 0], 0]);
+      expect(lock.state?.holder).toBe("");
+      expect(await region.store.get("/romana/leader", never)).toBeUndefined();
+    });
+
+    it("waits for one that was killed, whose key and Lease still stand", async () => {
+      await (await controller()).resign();
+      const { clock, store } = region;
+      const now = clock.now();
+      lock.edit({ holder: "controller-1_x", durationMs: 5000, acquireMs: now, renewMs: now });
+      const value = JSON.stringify({
+        id: "controller-1",
+        url: "",
+        since: now,
+        holder: "controller-1_x",
+        durationMs: 5000,
+      });
+      await store.commit({ compare: [], operations: [{ kind: "put", key: "/romana/leader", value }] }, never);
+
+      expect((await remove({}, undefined, lock)).remaining).toEqual([]);
+      expect([tables(), await journal()]).toEqual([[0, 0], 0]);
+    });
   });
 
   it("tells what EC2 would not delete, keeps its record, and finishes the next time", async () => {
