@@ -1,14 +1,16 @@
 import { AddressCollector } from "../controllers/address-collector.ts";
 import type { Duties } from "../controllers/leader-terms.ts";
+import { NodeReadiness } from "../controllers/node-readiness.ts";
 import { PolicyTranslator } from "../controllers/policy-translator.ts";
 import { ServiceChecker } from "../controllers/service-checker.ts";
 import { TopologyFileWatcher } from "../controllers/topology-file-watcher.ts";
 import { TopologyStarter } from "../controllers/topology-starter.ts";
+import { routesStand } from "../core/routing/routes-stand.ts";
 import type { Leadership } from "../ports/election.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
 import type { ClusterPolicyStore } from "../services/cluster-policy-store.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
-import type { ClusterSide } from "./create-cluster.ts";
+import type { ClusterParts, ClusterSide } from "./create-cluster.ts";
 import type { LeaderDuties } from "./leader-duties.ts";
 
 /** What the leader alone does for the cluster: whatever is written on account of it. */
@@ -39,8 +41,8 @@ const NETWORK_CONF = {
 
 /** Begins the duties of a term. The parts are made anew each term, and reach the same end from any start. */
 export function beginClusterDuties(
-  { clock, log: root, cluster: from }: ControlPlaneParts,
-  { addressing, cluster, clusterPolicies, term, chooseTopology }: ClusterDutyContext,
+  { clock, log: root, cluster: from }: ControlPlaneParts & { readonly cluster: ClusterParts },
+  { addressing, cluster, clusterPolicies, term, cloudDuties, chooseTopology }: ClusterDutyContext,
 ): ClusterDuties {
   const { view, events, agents } = cluster;
   const log = root.child({ component: "cluster" });
@@ -57,18 +59,31 @@ export function beginClusterDuties(
   const collector = new AddressCollector({
     addresses: addressing,
     pods: view.pods,
-    podsProblem: () => from?.source.state("pods").problem ?? "",
+    podsProblem: () => from.source.state("pods").problem,
     agents,
     nodes: view.nodes,
     events,
     clock,
     log,
-    graceMs: from?.config.addressGraceMs ?? 0,
+    graceMs: from.config.addressGraceMs,
     guard: term.guard,
   });
-  const file = from?.topologyFile;
+  const nodes = cloudDuties?.nodes ?? cluster.nodeController(undefined);
+  const readiness = new NodeReadiness({
+    nodes: view.nodes,
+    hosts: addressing,
+    agents,
+    writer: from.writer,
+    routesStand: (host) => cloudDuties === undefined || routesOfHostStand(addressing, cloudDuties, host),
+    cloud: cloudDuties !== undefined,
+    clock,
+    log,
+  });
+  const file = from.topologyFile;
   const parts = [
     topology,
+    nodes,
+    readiness,
     translator,
     collector,
     new ServiceChecker({ services: view.services, events, clock }),
@@ -78,7 +93,7 @@ export function beginClusterDuties(
           new TopologyFileWatcher({
             ...file,
             inForce: () => addressing.topologyDocument(),
-            overrides: from?.config.cidrOverrides ?? [],
+            overrides: from.config.cidrOverrides,
             events,
             subject: NETWORK_CONF,
             log,
@@ -94,4 +109,22 @@ export function beginClusterDuties(
       await Promise.all(parts.map((part) => part.stop()));
     },
   };
+}
+
+/** Whether everything that is wanted for the groups of a host stands, as of the last look and our writes since. */
+function routesOfHostStand(
+  addressing: AddressingService,
+  { state }: Pick<LeaderDuties, "state">,
+  name: string,
+): boolean {
+  const snapshot = state.snapshot();
+  const host = addressing.host(name);
+  if (snapshot === undefined || host === undefined || !snapshot.hosts.some((each) => each.name === name)) {
+    return false;
+  }
+  const { plan, desired, facts } = snapshot;
+  return (
+    host.groups.length > 0 &&
+    host.groups.every(({ cidr }) => routesStand({ plan, desired, tables: facts.routeTables }, cidr))
+  );
 }

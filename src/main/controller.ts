@@ -11,6 +11,7 @@ import { createServer } from "../api/server.ts";
 import { readVersion } from "../cli/version.ts";
 import type { ControllerConfig } from "../config/load.ts";
 import { stripComments } from "../config/strip-comments.ts";
+import { AddressAudit } from "../controllers/address-audit.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
 import { createLogger } from "../telemetry/logger.ts";
@@ -126,7 +127,6 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
     const server = createServer({
       addressing: plane.addressing,
       policies: plane.policies,
-      clusterPolicies: plane.clusterPolicies,
       tenants: plane.tenants,
       feed: plane.feed,
       routes: plane.routes,
@@ -137,6 +137,12 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       explain: plane.explain,
       state: plane.transfer,
       pods: plane.cluster?.segments,
+      agents: plane.agents,
+      audit: new AddressAudit({
+        followsCluster: plane.cluster !== undefined,
+        collector: () => plane.clusterDuties()?.collector,
+      }),
+      clusterPolicies: plane.clusterPolicies,
       log: log.child({ component: "api" }),
       authentication: security.authentication,
       limits: { maxInFlight: config.maxInFlight },

@@ -1,14 +1,17 @@
 import type { KubernetesConfig } from "../config/load.ts";
+import { NodeController } from "../controllers/node-controller.ts";
+import type { NodeCloud } from "../controllers/node-instances.ts";
 import { ServiceRangeKeeper } from "../controllers/service-range-keeper.ts";
 import type { TopologyFileWatcherOptions } from "../controllers/topology-file-watcher.ts";
 import { API_SERVICE } from "../core/cluster/service-range.ts";
+import { standingOf, type NodeStanding } from "../core/cluster/standing.ts";
 import { NetworkError } from "../core/errors.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ClusterSource, ClusterWriter, LeaseLock } from "../ports/cluster.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
-import { AgentReports } from "../services/cluster/agent-reports.ts";
+import type { AgentReports } from "../services/cluster/agent-reports.ts";
 import { ClusterView } from "../services/cluster/cluster-view.ts";
 import { EndpointIndex } from "../services/cluster/endpoint-index.ts";
 import { PodSegments } from "../services/cluster/pod-segments.ts";
@@ -33,6 +36,12 @@ export interface ClusterSide {
   readonly segments: PodSegments;
   readonly agents: AgentReports;
   readonly events: ClusterEventRecorder;
+  /** What makes hosts of Nodes, for a term; `cloud`: what EC2 says of their machines. */
+  nodeController(cloud: NodeCloud | undefined): NodeController;
+  /** What Kubernetes says of a host as a gateway; a host that is no Node is ready. */
+  standing(host: string): NodeStanding;
+  /** Calls the listener when that changed for a host; it must not throw. Returns what ends that. */
+  onStanding(listener: () => void): () => void;
   /** The address of the Service `default/kubernetes`, as soon as the services are known; `undefined` when there is none. */
   serviceIp(signal: AbortSignal): Promise<string | undefined>;
   start(): void;
@@ -44,6 +53,7 @@ export interface ClusterSurroundings {
   readonly log: Logger;
   readonly addressing: AddressingService;
   readonly reserved: ReservedRanges;
+  readonly agents: AgentReports;
   /** `--service-range`. */
   readonly serviceRange: Cidr | undefined;
 }
@@ -51,7 +61,7 @@ export interface ClusterSurroundings {
 /** Builds what follows the cluster on every replica. */
 export function createCluster(
   { source, writer, config }: ClusterParts,
-  { clock, log, addressing, reserved, serviceRange }: ClusterSurroundings,
+  { clock, log, addressing, reserved, agents, serviceRange }: ClusterSurroundings,
 ): ClusterSide {
   const view = new ClusterView(source);
   const endpoints = new EndpointIndex({ addresses: addressing, pods: view.pods });
@@ -67,8 +77,30 @@ export function createCluster(
     view,
     endpoints,
     segments: new PodSegments(view.pods, config.segmentLabel),
-    agents: new AgentReports(clock),
+    agents,
     events,
+    nodeController: (cloud) =>
+      new NodeController({
+        nodes: view.nodes,
+        registry: addressing,
+        cloud,
+        hostGraceMs: config.hostGraceMs,
+        events,
+        agents,
+        clock,
+        log: log.child({ component: "nodes" }),
+      }),
+    standing: (host) => {
+      const node = view.nodes.get(host);
+      return node === undefined ? "ready" : standingOf(node);
+    },
+    onStanding: (listener) =>
+      view.nodes.onChange((change) => {
+        const before = change.kind === "put" ? change.before : undefined;
+        if (before === undefined || standingOf(before) !== standingOf(change.object)) {
+          listener();
+        }
+      }),
     serviceIp: async (signal) => {
       await synced(view, signal);
       return view.services.get(API_SERVICE)?.clusterIps[0];

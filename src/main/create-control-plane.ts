@@ -7,6 +7,7 @@ import type { Election } from "../ports/election.ts";
 import { AddressingService } from "../services/addressing-service.ts";
 import { prepareStore } from "../services/addressing/schema.ts";
 import { ClusterPolicyStore } from "../services/cluster-policy-store.ts";
+import { AgentReports } from "../services/cluster/agent-reports.ts";
 import { chooseInitialTopology } from "../services/initial-topology.ts";
 import { LeaseElection } from "../services/lease-election.ts";
 import { PolicyService } from "../services/policy-service.ts";
@@ -39,6 +40,8 @@ export interface ControlPlane {
   readonly routes: RoutesView;
   /** What the leader does; `undefined` on a replica that does not lead, and without a cloud. */
   duties(): LeaderDuties | undefined;
+  /** What agents say of themselves. */
+  readonly agents: AgentReports;
   /** What is known of the cluster; `undefined` where none is followed. */
   readonly cluster: ClusterSide | undefined;
   /** What the leader does for the cluster; `undefined` on a replica that does not lead. */
@@ -97,9 +100,17 @@ export async function createControlPlane(
   if (config.serviceRange !== undefined) {
     reserved.put("service-range", [{ cidr: config.serviceRange, what: "the service range" }]);
   }
+  const agents = new AgentReports(clock);
   const cluster =
     parts.cluster &&
-    createCluster(parts.cluster, { clock, log, addressing, reserved, serviceRange: config.serviceRange });
+    createCluster(parts.cluster, {
+      clock,
+      log,
+      addressing,
+      reserved,
+      agents,
+      serviceRange: config.serviceRange,
+    });
   const chooseTopology = (abort: AbortSignal): Promise<unknown> =>
     chooseInitialTopology({
       given: parts.initialTopology,
@@ -161,15 +172,12 @@ export async function createControlPlane(
       // What streams were told in an earlier term, or by an earlier leader, is not continued.
       routeFeed.restart();
       clusterDuties =
-        cluster &&
-        beginClusterDuties(parts, {
-          addressing,
-          cluster,
-          clusterPolicies,
-          term,
-          cloudDuties: begun,
-          chooseTopology,
-        });
+        cluster === undefined || parts.cluster === undefined
+          ? undefined
+          : beginClusterDuties(
+              { ...parts, cluster: parts.cluster },
+              { addressing, cluster, clusterPolicies, term, cloudDuties: begun, chooseTopology },
+            );
       return {
         stop: async () => {
           await clusterDuties?.stop();
@@ -211,6 +219,7 @@ export async function createControlPlane(
     duties: () => duties,
     leads: () => terms.leads,
     stuck: () => [...follower.stuck(), ...terms.stuck(), ...(duties?.controller.stuck() ?? [])],
+    agents,
     cluster,
     clusterDuties: () => clusterDuties,
     reserved,

@@ -1,5 +1,6 @@
 import { HostController } from "../controllers/host-controller.ts";
 import type { Duties } from "../controllers/leader-terms.ts";
+import type { NodeController } from "../controllers/node-controller.ts";
 import type { ReporterFacts } from "../controllers/route-reporter.ts";
 import type { ProbeTarget } from "../core/health/state.ts";
 import type { Ipv4 } from "../core/net/ipv4.ts";
@@ -14,7 +15,10 @@ import { createRouteEngine, type RouteEngine } from "./create-route-engine.ts";
 
 /** What the leader alone does: it looks at EC2, probes the nodes, and writes routes. */
 export type LeaderDuties = Duties &
-  Pick<RouteEngine, "routes" | "controller" | "state" | "monitor" | "explained">;
+  Pick<RouteEngine, "routes" | "controller" | "state" | "monitor" | "explained"> & {
+    /** What makes hosts of Nodes, not started; absent where no cluster is followed. */
+    readonly nodes: NodeController | undefined;
+  };
 
 export interface DutyContext {
   readonly addressing: AddressingService;
@@ -30,7 +34,7 @@ export interface DutyContext {
  */
 export async function beginDuties(
   parts: ControlPlaneParts & { readonly cloud: Cloud },
-  { addressing, facts, term, reserved }: DutyContext,
+  { addressing, facts, term, reserved, cluster }: DutyContext,
   signal: AbortSignal,
 ): Promise<LeaderDuties> {
   const hosts = new HostController({
@@ -39,17 +43,20 @@ export async function beginDuties(
     log: parts.log.child({ component: "hosts" }),
     hostTags: parts.config.hostTags,
   });
+  let nodes: NodeController | undefined;
   const engine = await createRouteEngine(
     {
       ...parts,
       term: { leadership: term, ttlMs: parts.config.leaderTtlMs },
-      view: () => routingView(addressing),
+      view: () => routingView(addressing, cluster),
       onFacts: async (seen, abort) => {
         reserved.put(
           "vpc",
           seen.vpcCidrs.map((cidr) => ({ cidr, what: `the VPC ${seen.vpcId}` })),
         );
         addressing.setSubnets(seen.subnets);
+        // Nodes first: an instance that is a Node's is not learned twice.
+        await nodes?.cloudSeen(seen);
         await hosts.reconcile(seen, abort);
       },
       facts: { ...facts, refusedHosts: () => hosts.refused() },
@@ -57,6 +64,7 @@ export async function beginDuties(
     signal,
   );
   const { controller } = engine;
+  nodes = cluster?.nodeController(engine.nodeCloud);
   // Whoever may be a gateway is probed while EC2 is read for the first time: both take about a second, and a node may be dead already.
   engine.monitor?.setTargets(addressing.hosts().hosts.map(firstTarget));
   const ignoreChanges = addressing.onChange((what) => {
@@ -69,11 +77,14 @@ export async function beginDuties(
         return controller.trigger();
     }
   });
+  const ignoreStandings = cluster?.onStanding(() => controller.hostsChanged());
   engine.start();
   return {
     ...engine,
+    nodes,
     stop: async () => {
       ignoreChanges();
+      ignoreStandings?.();
       await engine.stop();
     },
   };
@@ -85,7 +96,7 @@ function firstTarget({ name, ip }: { readonly name: string; readonly ip: Ipv4 })
 }
 
 /** The addressing side as the planner reads it. */
-function routingView(addressing: AddressingService): RouteDemand {
+function routingView(addressing: AddressingService, cluster: ClusterSide | undefined): RouteDemand {
   return {
     trees: addressing.layout().map((layout) => ({
       network: layout.network.name,
@@ -93,6 +104,10 @@ function routingView(addressing: AddressingService): RouteDemand {
       hostsOf: (leaf) => layout.hostsOf(leaf).map(({ name }) => name),
       blocksOf: (host) => layout.blocksOf(host),
     })),
-    hosts: addressing.hosts().hosts.map(({ name, ip }) => ({ name, ip, standing: "ready" as const })),
+    hosts: addressing.hosts().hosts.map(({ name, ip }) => ({
+      name,
+      ip,
+      standing: cluster?.standing(name) ?? "ready",
+    })),
   };
 }
