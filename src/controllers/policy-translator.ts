@@ -46,7 +46,7 @@ const LONGEST_RETRY_MS = 2000;
  *                           └───────────── all of them again, after a failure ◄────┘
  *
  * A change is only a reason to look: what is written is what the views hold when its turn comes. What comes while a commit is under way goes into the next one. Everything is looked at
- * once both views are there, after every list, and when the store holds what this has not written.
+ * once both views are there, after every list, and when it is heard that the store holds what this has not written: by an earlier leader, by hand, or by a commit whose answer was lost.
  */
 export class PolicyTranslator {
   readonly #options: PolicyTranslatorOptions;
@@ -59,8 +59,6 @@ export class PolicyTranslator {
   #everything = false;
   /** What the pass that runs looks at. */
   #underWay: ReadonlyMap<string, PolicySubject | undefined> = new Map();
-  /** Whether the cache of the store has all that was written before. */
-  #isCaughtUp = false;
   #failures = 0;
   #work: Promise<void> | undefined;
   #ends: readonly (() => void)[] = [];
@@ -150,7 +148,6 @@ export class PolicyTranslator {
           return;
         }
         this.#failures += 1;
-        this.#isCaughtUp = false;
         this.#log.warn(
           { err: error, failures: this.#failures },
           "policies of the cluster could not be stored, what is stored stays",
@@ -162,10 +159,6 @@ export class PolicyTranslator {
   }
 
   async #pass(signal: AbortSignal): Promise<void> {
-    if (!this.#isCaughtUp) {
-      await unlessAborted(this.#options.store.sync(), signal);
-      this.#isCaughtUp = true;
-    }
     const isWhole = this.#everything;
     const subjects = isWhole ? this.#desired.all() : new Map(this.#changed);
     this.#everything = false;
@@ -245,12 +238,4 @@ export class PolicyTranslator {
       }
     }
   }
-}
-
-/** What `work` gives, or the signal's reason, whichever comes first. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener("abort", abort));
 }

@@ -9,7 +9,7 @@ import type { StoreFollower } from "./store-follower.ts";
 
 export interface ClusterPolicyStoreOptions {
   readonly store: Store;
-  readonly follower: Pick<StoreFollower, "add" | "commit" | "sync">;
+  readonly follower: Pick<StoreFollower, "add" | "commit">;
   readonly log: Logger;
   /** `/romana` */
   readonly prefix: string;
@@ -80,11 +80,6 @@ export class ClusterPolicyStore {
   /** Calls the listener after each revision that changed some of them (their ids), and after a reset. It must not throw. Returns what ends that. */
   onBatch(listener: (batch: ObjectBatch) => void): () => void {
     return this.#cache.onBatch(listener);
-  }
-
-  /** Resolves when the answers have all that the store had taken when this was called. Rejects with `STORE_UNAVAILABLE`. */
-  sync(): Promise<void> {
-    return this.#follower.sync();
   }
 
   /** True for a model that a transaction of the store has room for. */

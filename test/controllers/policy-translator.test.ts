@@ -10,10 +10,11 @@ import type {
 import { isolationId, networkPolicyId, type PolicyModel } from "../../src/core/policy/model.ts";
 import { translateIsolation } from "../../src/core/policy/translate-isolation.ts";
 import { translateNetworkPolicy } from "../../src/core/policy/translate-network-policy.ts";
+import type { Store } from "../../src/ports/store.ts";
 import { ClusterPolicyStore } from "../../src/services/cluster-policy-store.ts";
 import { ObjectView } from "../../src/services/cluster/object-view.ts";
 import { StoreFollower } from "../../src/services/store-follower.ts";
-import { createLog, FaultyStore, signal, type LogLine } from "../services/support.ts";
+import { createLog, FaultyStore, LaggingStore, signal, type LogLine } from "../services/support.ts";
 import { turns } from "../services/watch-support.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { networkPolicy, selector } from "../support/policy-world.ts";
@@ -47,11 +48,22 @@ function namespaceNamed(name: string, isolation?: string, uid = `uid-${name}`): 
   };
 }
 
-async function world(limits?: FaultyStore["limits"]) {
+class BoundedStore extends FaultyStore {
+  override readonly limits: FaultyStore["limits"];
+
+  constructor(clock: FakeClock, limits: FaultyStore["limits"]) {
+    super(clock);
+    this.limits = limits;
+  }
+}
+
+/** A translator's surroundings, on a store whose commits can be made to fail. */
+function world(limits: FaultyStore["limits"] = { operations: Infinity, bytes: Infinity }) {
   const clock = new FakeClock();
-  const store = new (class extends FaultyStore {
-    override readonly limits = limits ?? { operations: Infinity, bytes: Infinity };
-  })(clock);
+  return worldOn(new BoundedStore(clock, limits), clock);
+}
+
+async function worldOn<S extends Store>(store: S, clock: FakeClock) {
   const lines: LogLine[] = [];
   const common = { store, clock, log: createLog(lines), prefix: "/romana" };
   const follower = await StoreFollower.open(common, signal);
@@ -82,7 +94,7 @@ async function world(limits?: FaultyStore["limits"]) {
   return { clock, store, policies, networkPolicies, namespaces, recorded, lines, begin, elect };
 }
 
-type World = Awaited<ReturnType<typeof world>>;
+type World = Pick<Awaited<ReturnType<typeof world>>, "policies" | "networkPolicies" | "namespaces">;
 
 /** Lists both kinds. */
 function list(
@@ -299,6 +311,31 @@ describe("faults", () => {
     expect([attempts(), translator.status().failures]).toEqual([4, 0]);
     expect(around.policies.byId(kube("a"))?.ingress[0]?.traffic).toEqual([{ protocol: "tcp", ports: [81] }]);
     expect(around.lines.filter(({ level }) => level === "warn")).toHaveLength(3);
+  });
+
+  it("takes out what an earlier leader wrote, also when it hears of that late", async () => {
+    const clock = new FakeClock();
+    const shared = new FaultyStore(clock);
+    const lagging = new LaggingStore(shared);
+    const around = await worldOn(lagging, clock);
+    const translator = await around.begin();
+    await turns();
+    lagging.hold();
+    const key = `/romana/cluster-policies/${kube("late")}`;
+    const { model } = translateNetworkPolicy(allowing("late"));
+    const written = { kind: "put", key, value: JSON.stringify(model) } as const;
+    await shared.commit({ compare: [], operations: [written] }, signal);
+    await turns();
+    expect(around.policies.size).toBe(0);
+
+    list(around, [allowing("a")]);
+
+    await vi.waitFor(async () => {
+      const { entries } = await shared.list("/romana/cluster-policies/", signal);
+      expect(entries.map((entry) => entry.key)).toEqual([`/romana/cluster-policies/${kube("a")}`]);
+    });
+    await settled(translator, clock);
+    expect(idsOf(around)).toEqual([kube("a")]);
   });
 
   it("writes nothing once somebody else leads", async () => {
