@@ -199,14 +199,8 @@ export class NodeReadiness {
     const known =
       error instanceof NetworkError
         ? error
-        : new NetworkError(
-            "transient",
-            "CLUSTER_UNAVAILABLE",
-            `the write did not end: ${String(error)}`,
-            {},
-            error,
-          );
-    if (known.code === "CLUSTER_CONFLICT" || known.code === "CLUSTER_NOT_FOUND") {
+        : new NetworkError("transient", "WRITE_FAILED", `the write did not end: ${String(error)}`, {}, error);
+    if (known.kind === "conflict" || known.kind === "not-found") {
       this.#written.set(name, seen);
       return;
     }

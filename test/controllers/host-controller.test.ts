@@ -109,6 +109,23 @@ describe("hosts that EC2 shows", () => {
     ]);
   });
 
+  it("only labels a host of a Node: it neither removes nor registers it again, whatever becomes of its instance", async () => {
+    registry.list.push({ name: "node-1", ip: parseIpv4("10.0.0.1"), tags: { a: "b" }, origin: "kubernetes" });
+    await controller.reconcile(facts(instance(1)), never);
+    const labelled = registry.list.map(({ name, tags }) => [name, tags["romana.io/subnet-id"], tags["a"]]);
+    await controller.reconcile(facts(instance(1, { state: "terminated" })), never);
+    for (let looks = 0; looks < 3; looks += 1) {
+      await clock.runFor(31_000);
+      await controller.reconcile(facts(instance(2)), never);
+    }
+
+    expect(labelled).toEqual([["node-1", "subnet-a", "b"]]);
+    expect(registry.list.map(({ name, origin }) => [name, origin])).toEqual([
+      ["node-1", "kubernetes"],
+      ["ip-10-0-0-2", "cloud"],
+    ]);
+  });
+
   it("registers nothing twice, and nothing that has another name already", async () => {
     registry.list.push({ name: "node-1", ip: parseIpv4("10.0.0.1"), tags: {}, origin: "api" });
     await controller.reconcile(facts(instance(1)), never);
