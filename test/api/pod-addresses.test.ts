@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { podNamed } from "../support/pods.ts";
-import { FakeLeader, serverWithOneHost } from "./support.ts";
+import { serverWithOneHost } from "./support.ts";
 
 const fields = { namespace: "shop", pod: "web", podUID: "u1" };
 
@@ -146,7 +146,7 @@ describe("/ipam", () => {
       url: "http://192.0.2.1:9600",
       epoch: 8,
       since: 0,
-    } satisfies FakeLeader["current"];
+    };
 
     const response = await app.inject({ method, url });
 

@@ -43,13 +43,15 @@ export function claimOf({ address, name, tenant, pod }: AddressView, pods: PodFa
     const found = pods.byUid(pod.uid);
     return (found !== undefined && !isTerminal(found)) || pods.hasAddress(address) ? "held" : "podless";
   }
+  // First what costs least: names are taken apart for those alone that nobody claims.
+  if (pods.hasAddress(address)) {
+    return "held";
+  }
   const parts = name.split(".");
   const isCni = parts.length > 2 && /^[0-9a-f]{8}$/.test(parts.at(-1) ?? "");
-  const [namespace = "", ...podName] = (isCni ? parts.slice(0, -1) : parts).toReversed();
-  if (
-    pods.named(`${namespace}/${podName.toReversed().join(".")}`) !== undefined ||
-    pods.hasAddress(address)
-  ) {
+  const labels = isCni ? parts.slice(0, -1) : parts;
+  const namespace = labels.at(-1) ?? "";
+  if (pods.named(`${namespace}/${labels.slice(0, -1).join(".")}`) !== undefined) {
     return "held";
   }
   return isCni && namespace === tenant ? "podless" : "unclaimed";
