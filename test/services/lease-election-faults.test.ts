@@ -56,6 +56,8 @@ interface Weather {
 /** A way to a server on which calls are late or lost, and answers too. What was given up by its caller may arrive all the same. */
 class BadLine {
   weather: Weather;
+  /** Nothing goes through any more. */
+  isCut = false;
   readonly #clock: VirtualClock;
   readonly #random: SeededRandom;
 
@@ -70,17 +72,27 @@ class BadLine {
     const delay = (): Promise<void> => this.#clock.sleep(longestDelayMs * this.#random.next() ** 3, never);
     const arrives = async (): Promise<T> => {
       await delay();
-      if (this.#random.next() < lost) {
+      if (this.isCut || this.#random.next() < lost) {
         return this.#silence();
       }
       const answer = await work();
       await delay();
-      return this.#random.next() < lostAnswer ? this.#silence() : answer;
+      return this.isCut || this.#random.next() < lostAnswer ? this.#silence() : answer;
     };
     const given = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
     });
     return Promise.race([arrives(), given]);
+  }
+
+  /** Changes come late, and wait while nothing goes through. */
+  async *watch(batches: ReturnType<Store["watch"]>): ReturnType<Store["watch"]> {
+    for await (const batch of batches) {
+      do {
+        await this.#clock.sleep(this.weather.longestDelayMs * this.#random.next(), never);
+      } while (this.isCut && (await this.#clock.sleep(20, never).then(() => true)));
+      yield batch;
+    }
   }
 
   /** Silence, or at once the end of the connection. */
@@ -97,9 +109,9 @@ function badStore(store: Store, line: BadLine): Store {
     limits: store.limits,
     isShared: true,
     get: (key, signal) => line.call(signal, () => store.get(key, never)),
-    list: (prefix, signal) => store.list(prefix, signal),
+    list: (prefix, signal) => line.call(signal, () => store.list(prefix, never)),
     commit: (transaction, signal) => line.call(signal, () => store.commit(transaction, never)),
-    watch: (prefix, after, signal) => store.watch(prefix, after, signal),
+    watch: (prefix, after, signal) => line.watch(store.watch(prefix, after, signal)),
     grantLease: (ttlMs, signal) => store.grantLease(ttlMs, signal),
     keepAlive: (lease, signal) => store.keepAlive(lease, signal),
     revokeLease: (lease, signal) => store.revokeLease(lease, signal),
@@ -115,19 +127,35 @@ function badLease(lease: LeaseLock, line: BadLine): LeaseLock {
   };
 }
 
-const weather = fc.record({
-  longestDelayMs: fc.constantFrom(0, 50, 500, 3_000),
-  lost: fc.constantFrom(0, 0.1, 0.5),
-  lostAnswer: fc.constantFrom(0, 0.1, 0.5),
-});
+const CALM: Weather = { longestDelayMs: 5, lost: 0, lostAnswer: 0 };
+
+const weather = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(CALM) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      longestDelayMs: fc.constantFrom(0, 50, 500, 3_000),
+      lost: fc.constantFrom(0, 0.1, 0.5),
+      lostAnswer: fc.constantFrom(0, 0.1, 0.5),
+    }),
+  },
+);
 
 /** What happens to the Lease, and to leaders, at some moment. */
 const happening = fc.record({
   atMs: fc.integer({ min: 0, max: 20_000 }),
-  what: fc.constantFrom("delete the Lease", "empty the Lease", "take the Lease", "resign", "label the Lease"),
+  what: fc.constantFrom(
+    "cut the leader off",
+    "cut the leader off from the store",
+    "cut the leader off from the cluster",
+    "heal",
+    "delete the Lease",
+    "empty the Lease",
+    "take the Lease",
+    "label the Lease",
+    "resign",
+  ),
 });
-
-const CALM: Weather = { longestDelayMs: 5, lost: 0, lostAnswer: 0 };
 
 describe("elections on a Lease under faults", () => {
   it("never has two leaders who may act, and has one again when all is well", async () => {
@@ -144,7 +172,7 @@ describe("elections on a Lease under faults", () => {
           }),
           { minLength: 2, maxLength: 4 },
         ),
-        fc.array(happening, { maxLength: 4 }),
+        fc.array(happening, { minLength: 3, maxLength: 12 }),
         async (seed, machines, happenings) => {
           const random = new SeededRandom(seed);
           const clock = new VirtualClock({ turnEveryMs: 1 });
@@ -152,17 +180,24 @@ describe("elections on a Lease under faults", () => {
           const lease = new MemoryLease();
           const stop = new AbortController();
           const terms: Leadership[] = [];
-          const lines: BadLine[] = [];
+          const owners = new Map<Leadership, Machine>();
+          const all: Machine[] = [];
           const elections: LeaseElection[] = [];
           for (const [index, { rate, zeroMs, toStore, toCluster }] of machines.entries()) {
             const own = new OwnClock(clock, rate, zeroMs);
-            const storeLine = new BadLine(clock, random, toStore);
+            const storeLine = new BadLine(clock, random, CALM);
             const clusterLine = new BadLine(clock, random, toCluster);
-            lines.push(storeLine, clusterLine);
-            const follower = await StoreFollower.open(
-              { store, clock: own, log: silentLog, prefix: "/romana" },
-              never,
-            );
+            const machine = { toStore: storeLine, toCluster: clusterLine };
+            all.push(machine);
+            const followed = {
+              store: badStore(store, storeLine),
+              clock: own,
+              log: silentLog,
+              prefix: "/romana",
+            };
+            const follower = await clock.runUntilSettled(StoreFollower.open(followed, never));
+            storeLine.weather = toStore;
+
             const election = new LeaseElection({
               lock: badLease(lease, clusterLine),
               store: badStore(store, storeLine),
@@ -177,7 +212,10 @@ describe("elections on a Lease under faults", () => {
             follower.add(election);
             follower.start();
             elections.push(election);
-            void stands(election, terms, stop.signal);
+            void stands(election, stop.signal, (term) => {
+              terms.push(term);
+              owners.set(term, machine);
+            });
           }
           const acting = (): readonly Leadership[] => terms.filter((term) => term.remainingMs() > 0);
           const holding = async (): Promise<number> => {
@@ -186,15 +224,18 @@ describe("elections on a Lease under faults", () => {
           };
           for (let nowMs = 0; nowMs < 20_000; nowMs += 25) {
             for (const { what } of happenings.filter(({ atMs }) => atMs >= nowMs && atMs < nowMs + 25)) {
-              happens(what, lease, acting());
+              const [leader] = acting();
+              happens(what, lease, leader, leader === undefined ? undefined : owners.get(leader), all);
             }
             await clock.runFor(25);
             expect(acting().length, `leaders at ${nowMs} ms`).toBeLessThanOrEqual(1);
             expect(await holding()).toBeLessThanOrEqual(1);
           }
-          lines.forEach((line) => {
-            line.weather = CALM;
-          });
+          heal(all);
+          for (const { toStore, toCluster } of all) {
+            toStore.weather = CALM;
+            toCluster.weather = CALM;
+          }
           await clock.runFor(12 * TTL_MS);
 
           expect(acting()).toHaveLength(1);
@@ -204,17 +245,26 @@ describe("elections on a Lease under faults", () => {
           stop.abort(new Error("the test is over"));
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   }, 60_000);
 });
 
+interface Machine {
+  readonly toStore: BadLine;
+  readonly toCluster: BadLine;
+}
+
 /** Stands again after each term, as a replica does. */
-async function stands(election: LeaseElection, terms: Leadership[], signal: AbortSignal): Promise<void> {
+async function stands(
+  election: LeaseElection,
+  signal: AbortSignal,
+  onTerm: (term: Leadership) => void,
+): Promise<void> {
   while (!signal.aborted) {
     const term = await election.campaign(signal).catch(() => undefined);
     if (term !== undefined) {
-      terms.push(term);
+      onTerm(term);
       await new Promise<void>((resolve) => {
         if (term.ended.aborted) {
           resolve();
@@ -226,8 +276,40 @@ async function stands(election: LeaseElection, terms: Leadership[], signal: Abor
   }
 }
 
-function happens(what: string, lease: MemoryLease, acting: readonly Leadership[]): void {
+function heal(all: readonly Machine[]): void {
+  for (const { toStore, toCluster } of all) {
+    toStore.isCut = false;
+    toCluster.isCut = false;
+  }
+}
+
+function cut(line: BadLine | undefined): void {
+  if (line !== undefined) {
+    line.isCut = true;
+  }
+}
+
+function happens(
+  what: string,
+  lease: MemoryLease,
+  leader: Leadership | undefined,
+  machine: Machine | undefined,
+  all: readonly Machine[],
+): void {
   switch (what) {
+    case "cut the leader off":
+      cut(machine?.toStore);
+      cut(machine?.toCluster);
+      break;
+    case "cut the leader off from the store":
+      cut(machine?.toStore);
+      break;
+    case "cut the leader off from the cluster":
+      cut(machine?.toCluster);
+      break;
+    case "heal":
+      heal(all);
+      break;
     case "delete the Lease":
       lease.edit(undefined);
       break;
@@ -241,6 +323,6 @@ function happens(what: string, lease: MemoryLease, acting: readonly Leadership[]
       lease.edit({});
       break;
     default:
-      acting.forEach((term) => void term.resign());
+      void leader?.resign();
   }
 }

@@ -333,6 +333,19 @@ describe("an election on a Lease", () => {
     expect(first.terms[0]?.ended.aborted).toBe(true);
   });
 
+  it("counts its term from before the Lease was asked for, and each renewal from before it was sent", async () => {
+    const lab = new ElectionLab("lease");
+    const replica = await lab.add("one");
+    replica.toCluster.answersAfter = (signal) => lab.clock.sleep(1_000, signal);
+    replica.stands();
+    await lab.clock.runUntilTrue(() => replica.terms.length > 0, TTL_MS);
+    const [term] = replica.terms;
+    expect(term?.remainingMs()).toBeLessThanOrEqual(0.9 * TTL_MS - 1_000);
+    await lab.clock.runUntilTrue(() => (term?.remainingMs() ?? 0) > 0.9 * TTL_MS - 1_300, TTL_MS);
+
+    expect(term?.remainingMs()).toBeLessThanOrEqual(0.9 * TTL_MS - 1_000);
+  });
+
   it("follows a process of its own name as it follows any other", async () => {
     const lab = await led();
     const { first, second } = pair(lab);

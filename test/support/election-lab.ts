@@ -23,6 +23,8 @@ export class Line {
   refuse: NetworkError | undefined;
   /** So many changes more are made, and their answers lost. */
   loseAnswers = 0;
+  /** Changes are made at once, and answered so much later. */
+  answersAfter: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Changes fail, reads do not. */
   failChanges = false;
 
@@ -43,6 +45,7 @@ export class Line {
       throw new NetworkError("transient", "STORE_UNAVAILABLE", "the connection was refused");
     }
     const answer = await this.through(signal, call);
+    await this.answersAfter?.(signal);
     if (this.loseAnswers > 0) {
       this.loseAnswers -= 1;
       throw new NetworkError("transient", "STORE_UNAVAILABLE", "the connection broke before the answer");
