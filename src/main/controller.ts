@@ -109,6 +109,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       routes: plane.routes,
       store: plane.follower,
       reserved: plane.reserved,
+      leaks: () => plane.clusterDuties()?.collector.counts(),
       ...(kubernetes === undefined || plane.cluster === undefined
         ? {}
         : { cluster: { view: plane.cluster.view, source: kubernetes.source } }),

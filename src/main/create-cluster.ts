@@ -5,8 +5,8 @@ import { ServiceRangeKeeper } from "../controllers/service-range-keeper.ts";
 import type { TopologyFileWatcherOptions } from "../controllers/topology-file-watcher.ts";
 import { API_SERVICE } from "../core/cluster/service-range.ts";
 import { standingOf, type NodeStanding } from "../core/cluster/standing.ts";
-import { NetworkError } from "../core/errors.ts";
 import type { Cidr } from "../core/net/cidr.ts";
+import { readIpv4 } from "../core/net/ipv4.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { ClusterSource, ClusterWriter, LeaseLock } from "../ports/cluster.ts";
 import type { Logger } from "../ports/logger.ts";
@@ -14,9 +14,13 @@ import type { AddressingService } from "../services/addressing-service.ts";
 import type { AgentReports } from "../services/cluster/agent-reports.ts";
 import { ClusterView } from "../services/cluster/cluster-view.ts";
 import { EndpointIndex } from "../services/cluster/endpoint-index.ts";
+import type { ObjectReader } from "../services/cluster/object-view.ts";
 import { PodSegments } from "../services/cluster/pod-segments.ts";
 import { ClusterEventRecorder } from "../services/event-recorder.ts";
 import type { ReservedRanges } from "../services/reserved-ranges.ts";
+
+/** How long the Service `default/kubernetes` is waited for when all others are known. */
+const PATIENCE_MS = 10_000;
 
 /** The cluster that is followed, from outside. */
 export interface ClusterParts {
@@ -42,7 +46,9 @@ export interface ClusterSide {
   standing(host: string): NodeStanding;
   /** Calls the listener when that changed for a host; it must not throw. Returns what ends that. */
   onStanding(listener: () => void): () => void;
-  /** The address of the Service `default/kubernetes`, as soon as the services are known; `undefined` when there is none. */
+  /** Resolves when the ranges of service addresses are known. Rejects with the signal's reason. */
+  rangesKnown(signal: AbortSignal): Promise<void>;
+  /** The IPv4 address of the Service `default/kubernetes`, as soon as it is known; `undefined` when there is none. Rejects with the signal's reason. */
   serviceIp(signal: AbortSignal): Promise<string | undefined>;
   start(): void;
   stop(): Promise<void>;
@@ -102,9 +108,12 @@ export function createCluster(
         }
       }),
     serviceIp: async (signal) => {
-      await synced(view, signal);
-      return view.services.get(API_SERVICE)?.clusterIps[0];
+      await ranges.whenTold(signal);
+      // The API server makes it some moments after it begins to answer.
+      await appears(view.services, API_SERVICE, clock, signal);
+      return view.services.get(API_SERVICE)?.clusterIps.find((ip) => readIpv4(ip) !== undefined);
     },
+    rangesKnown: (signal) => ranges.whenTold(signal),
     start: () => {
       ranges.start();
       endpoints.start();
@@ -120,23 +129,25 @@ export function createCluster(
   };
 }
 
-/** Resolves when the services of the cluster are known. */
-function synced({ services }: ClusterView, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const gone = (): void =>
-      reject(
-        new NetworkError(
-          "transient",
-          "CLUSTER_UNAVAILABLE",
-          "the services of the cluster were not known before this ended",
-        ),
-      );
-    signal.addEventListener("abort", gone, { once: true });
-    const end = services.onSynced(() => {
-      signal.removeEventListener("abort", gone);
-      // Not yet assigned where it is synced already: then there is nothing to end.
-      queueMicrotask(() => end());
-      resolve();
-    });
+/** Resolves when there is an object of that name, or after `PATIENCE_MS`. Rejects with the signal's reason. */
+async function appears<T>(
+  view: ObjectReader<T>,
+  key: string,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  const enough = new AbortController();
+  const end = view.onChange(() => {
+    if (view.get(key) !== undefined) {
+      enough.abort();
+    }
   });
+  try {
+    if (view.get(key) === undefined) {
+      await clock.sleep(PATIENCE_MS, AbortSignal.any([signal, enough.signal])).catch(() => undefined);
+      signal.throwIfAborted();
+    }
+  } finally {
+    end();
+  }
 }

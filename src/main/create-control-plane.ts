@@ -121,8 +121,8 @@ export async function createControlPlane(
         parts.zones?.(abort) ?? Promise.reject(new Error("there is no cloud to ask for its zones")),
       log,
     });
-  // What is given is a mistake now or never; what a cluster begins with is found out by the leader.
-  if (parts.initialTopology !== undefined && addressing.networks().length === 0) {
+  // In a cluster the leader does it, once it is known which ranges are taken.
+  if (cluster === undefined && parts.initialTopology !== undefined && addressing.networks().length === 0) {
     await addressing.updateTopology(await chooseTopology(signal), signal);
   }
   const facts = {
@@ -176,7 +176,17 @@ export async function createControlPlane(
           ? undefined
           : beginClusterDuties(
               { ...parts, cluster: parts.cluster },
-              { addressing, cluster, clusterPolicies, term, cloudDuties: begun, chooseTopology },
+              {
+                addressing,
+                cluster,
+                clusterPolicies,
+                term,
+                cloudDuties: begun,
+                chooseTopology: async (turn) => {
+                  await cluster.rangesKnown(turn);
+                  return await chooseTopology(turn);
+                },
+              },
             );
       return {
         stop: async () => {

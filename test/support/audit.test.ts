@@ -10,6 +10,7 @@ function entry(userAgent: string, username: string, code = 200): AuditEntry {
   return {
     stage: "ResponseComplete",
     verb: "list",
+    requestReceivedTimestamp: "2026-01-01T00:00:00Z",
     requestURI: "/api/v1/pods",
     userAgent,
     user: { username },

@@ -55,6 +55,8 @@ export interface AuditEntry {
   readonly stage: string;
   readonly verb: string;
   readonly requestURI: string;
+  /** RFC 3339. */
+  readonly requestReceivedTimestamp: string;
   readonly userAgent?: string;
   readonly user: { readonly username: string };
   readonly objectRef?: { readonly resource?: string; readonly name?: string; readonly subresource?: string };
@@ -336,7 +338,6 @@ async function planServer(etcd: EtcdServer, options: KubeApiOptions): Promise<Pl
     "--service-account-issuer=https://kubernetes.default.svc",
     `--service-account-key-file=${verifying}`,
     `--service-account-signing-key-file=${signing}`,
-    "--api-audiences=https://kubernetes.default.svc,romana",
     `--token-auth-file=${tokens}`,
     "--authorization-mode=RBAC",
     "--disable-admission-plugins=ServiceAccount",
