@@ -109,8 +109,10 @@ export class NodeController {
       ),
       nodes.onSynced(() => this.#look(this.#allNames())),
       registry.onBatch(({ reset, hosts }) => {
-        // Whoever waits for a name or an address may have it now.
-        this.#look(reset ? this.#allNames() : [...hosts, ...this.#namesThatWait("place")]);
+        if (reset || hosts.length > 0) {
+          // Whoever waits for a name or an address may have it now.
+          this.#look(reset ? this.#allNames() : [...hosts, ...this.#namesThatWait("place")]);
+        }
       }),
     ];
   }

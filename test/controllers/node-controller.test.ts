@@ -334,66 +334,71 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(clock.pendingTimers).toBe(0);
   });
 
-  if (cloud) {
-    it("many new ones after one look at all of the VPC, not a question about each", async () => {
-      view.replace([]);
-      const many = Array.from({ length: 30 }, (_, index) => index + 1);
-      many.forEach((number) => ec2.run(number));
-      many.forEach((number) => view.put(nodeOn(number)));
-      await settle();
-      expect([ec2.described.length, ec2.looks > 0, names().length]).toEqual([0, true, 0]);
+  type Case = (title: string, body: () => Promise<void>) => void;
+  const onAws: Case = cloud ? it : () => undefined;
+  const offAws: Case = cloud ? () => undefined : it;
 
-      await controller.cloudSeen(ec2.facts());
-      await settle();
-      expect([ec2.described.length, names().length]).toEqual([0, 30]);
-    });
+  onAws("many new ones after one look at all of the VPC, not a question about each", async () => {
+    view.replace([]);
+    const many = Array.from({ length: 30 }, (_, index) => index + 1);
+    many.forEach((number) => ec2.run(number));
+    many.forEach((number) => view.put(nodeOn(number)));
+    await settle();
+    expect([ec2.described.length, ec2.looks > 0, names().length]).toEqual([0, true, 0]);
 
-    it("one that EC2 does not show yet when it does, asked about ever later", async () => {
-      view.replace([nodeOn(1)]);
-      await settle();
-      const said = told();
-      await clock.advance(1100);
-      await clock.advance(2100);
-      ec2.run(1);
-      await clock.advance(5000);
-      await settle();
+    await controller.cloudSeen(ec2.facts());
+    await settle();
+    expect([ec2.described.length, names().length]).toEqual([0, 30]);
+  });
 
-      expect(said).toEqual(["InstanceUnknown node-1 uid-1"]);
-      expect(ec2.described).toHaveLength(4);
-      expect(names()).toEqual(["node-1"]);
-    });
+  onAws("one that EC2 does not show yet when it does, asked about ever later", async () => {
+    view.replace([nodeOn(1)]);
+    await settle();
+    const said = told();
+    await clock.advance(1100);
+    await clock.advance(2100);
+    ec2.run(1);
+    await clock.advance(5000);
+    await settle();
 
-    it("one about which EC2 cannot be asked when it can, or when a look shows it", async () => {
-      ec2.run(1);
-      ec2.failure = new NetworkError("transient", "CLOUD_UNAVAILABLE", "no");
-      view.replace([nodeOn(1)]);
-      await clock.advance(20_000);
-      const early = [...names()];
-      await controller.cloudSeen(ec2.facts());
-      await settle();
+    expect(said).toEqual(["InstanceUnknown node-1 uid-1"]);
+    expect(ec2.described).toHaveLength(4);
+    expect(names()).toEqual(["node-1"]);
+  });
 
-      expect(early).toEqual([]);
-      expect(names()).toEqual(["node-1"]);
-    });
+  onAws("one about which EC2 cannot be asked when it can, or when a look shows it", async () => {
+    ec2.run(1);
+    ec2.failure = new NetworkError("transient", "CLOUD_UNAVAILABLE", "no");
+    view.replace([nodeOn(1)]);
+    await clock.advance(20_000);
+    const early = [...names()];
+    await controller.cloudSeen(ec2.facts());
+    await settle();
 
-    it("until their Node is gone and EC2 has terminated the instance", async () => {
-      [1, 2].forEach((number) => ec2.run(number));
-      view.replace([nodeOn(1), nodeOn(2)]);
-      await pass(1000);
-      await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
-      view.remove(nodeOn(1));
-      await pass(10 * GRACE_MS);
-      const early = [...names()];
-      ec2.run(1, { state: "terminated" });
-      await pass(1000);
+    expect(early).toEqual([]);
+    expect(names()).toEqual(["node-1"]);
+  });
 
-      expect(early).toEqual(["node-1", "node-2"]);
-      expect(names()).toEqual(["node-2"]);
-      expect(service.addresses()).toEqual([]);
-      expect(told()).toContain("HostRemoved node-1 uid-1");
-    });
+  onAws("until their Node is gone and EC2 has terminated the instance", async () => {
+    [1, 2].forEach((number) => ec2.run(number));
+    view.replace([nodeOn(1), nodeOn(2)]);
+    await pass(1000);
+    await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
+    view.remove(nodeOn(1));
+    await pass(10 * GRACE_MS);
+    const early = [...names()];
+    ec2.run(1, { state: "terminated" });
+    await pass(1000);
 
-    it("until EC2, asked about it alone, knows nothing of an instance that looks no longer show", async () => {
+    expect(early).toEqual(["node-1", "node-2"]);
+    expect(names()).toEqual(["node-2"]);
+    expect(service.addresses()).toEqual([]);
+    expect(told()).toContain("HostRemoved node-1 uid-1");
+  });
+
+  onAws(
+    "until EC2, asked about it alone, knows nothing of an instance that looks no longer show",
+    async () => {
       [1, 2].forEach((number) => ec2.run(number));
       view.replace([nodeOn(1), nodeOn(2)]);
       await pass(1000);
@@ -414,58 +419,58 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
       expect(early).toEqual(["node-1", "node-2"]);
       expect(asked).toBeGreaterThan(0);
       expect(names()).toEqual(["node-2"]);
+    },
+  );
+
+  onAws("anew when another instance takes over the name, as soon as the former one is gone", async () => {
+    [1, 2].forEach((number) => ec2.run(number));
+    view.replace([nodeOn(1), nodeOn(2)]);
+    await pass(1000);
+    await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
+    ec2.run(3);
+    view.put(nodeOn(3, { name: "node-1" }));
+    await pass(62_000);
+    const early = service.host("node-1")?.node;
+    const said = told();
+    ec2.run(1, { state: "terminated" });
+    await pass(1000);
+    await settle();
+
+    expect(early).toEqual({ uid: "uid-1", instanceId: "i-1" });
+    expect(said).toContain("HostNameHeld node-1 uid-3");
+    expect(service.host("node-1")).toMatchObject({
+      ip: "172.16.0.4",
+      node: { uid: "uid-3", instanceId: "i-3" },
     });
+    expect(service.addresses()).toEqual([]);
+  });
 
-    it("anew when another instance takes over the name, as soon as the former one is gone", async () => {
-      [1, 2].forEach((number) => ec2.run(number));
-      view.replace([nodeOn(1), nodeOn(2)]);
-      await pass(1000);
-      await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
-      ec2.run(3);
-      view.put(nodeOn(3, { name: "node-1" }));
-      await pass(62_000);
-      const early = service.host("node-1")?.node;
-      const said = told();
-      ec2.run(1, { state: "terminated" });
-      await pass(1000);
-      await settle();
+  offAws("until their Node has been gone for the grace time, which a restart begins anew", async () => {
+    view.replace([nodeOn(1), nodeOn(2)]);
+    await settle();
+    view.remove(nodeOn(1));
+    await clock.advance(GRACE_MS - 1000);
+    await controller.stop();
+    controller = begin();
+    await clock.advance(GRACE_MS - 1000);
+    const early = [...names()];
+    await clock.advance(2000);
+    await settle();
 
-      expect(early).toEqual({ uid: "uid-1", instanceId: "i-1" });
-      expect(said).toContain("HostNameHeld node-1 uid-3");
-      expect(service.host("node-1")).toMatchObject({
-        ip: "172.16.0.4",
-        node: { uid: "uid-3", instanceId: "i-3" },
-      });
-      expect(service.addresses()).toEqual([]);
-    });
-  } else {
-    it("until their Node has been gone for the grace time, which a restart begins anew", async () => {
-      view.replace([nodeOn(1), nodeOn(2)]);
-      await settle();
-      view.remove(nodeOn(1));
-      await clock.advance(GRACE_MS - 1000);
-      await controller.stop();
-      controller = begin();
-      await clock.advance(GRACE_MS - 1000);
-      const early = [...names()];
-      await clock.advance(2000);
-      await settle();
+    expect(early).toEqual(["node-1", "node-2"]);
+    expect(names()).toEqual(["node-2"]);
+  });
 
-      expect(early).toEqual(["node-1", "node-2"]);
-      expect(names()).toEqual(["node-2"]);
-    });
+  offAws("and stay when their Node comes back within the grace time", async () => {
+    view.replace([nodeOn(1), nodeOn(2)]);
+    await settle();
+    view.remove(nodeOn(1));
+    await clock.advance(GRACE_MS - 1000);
+    view.put(nodeOn(1, { uid: "uid-back" }));
+    await settle();
+    view.remove(nodeOn(1, { uid: "uid-back" }));
+    await clock.advance(GRACE_MS - 1000);
 
-    it("and stay when their Node comes back within the grace time", async () => {
-      view.replace([nodeOn(1), nodeOn(2)]);
-      await settle();
-      view.remove(nodeOn(1));
-      await clock.advance(GRACE_MS - 1000);
-      view.put(nodeOn(1, { uid: "uid-back" }));
-      await settle();
-      view.remove(nodeOn(1, { uid: "uid-back" }));
-      await clock.advance(GRACE_MS - 1000);
-
-      expect(names()).toEqual(["node-1", "node-2"]);
-    });
-  }
+    expect(names()).toEqual(["node-1", "node-2"]);
+  });
 });

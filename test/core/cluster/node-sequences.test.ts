@@ -195,7 +195,10 @@ class Story {
       this.#gone.delete(name);
     }
     const outcomes = this.ipam.addHosts(plan.register);
-    expect(outcomes.filter(({ outcome }) => outcome === "conflict")).toEqual([]);
+    holds(
+      outcomes.every(({ outcome }) => outcome !== "conflict"),
+      "what is planned can be registered",
+    );
     for (const { change, name, ip } of plan.register) {
       if (change === "add") {
         const machine = this.machines.findLast((each) => each.ip === ip);
@@ -239,36 +242,41 @@ function instanceOf({ id, ip, running }: Machine): CloudInstance {
   return { id, state, zone: "a", tags: {}, interfaces: running ? [own] : [] };
 }
 
+function holds(condition: boolean, law: string): void {
+  if (!condition) {
+    throw new Error(`does not hold: ${law}`);
+  }
+}
+
 /** What must hold for every plan, before it is carried out. */
 function checkPlan(story: Story, plan: NodePlan): void {
   for (const { name, uid } of plan.removals) {
-    expect(story.nodes.get(name)?.uid, "the host of a Node that is there is never removed").not.toBe(
-      uid || "none",
+    holds(
+      story.nodes.get(name)?.uid !== (uid || "none"),
+      "the host of a Node that is there is never removed",
     );
     if (story.cloud) {
-      expect(story.machineOfHost.get(name)?.running, `${name}: its machine may still run`).toBe(false);
+      holds(story.machineOfHost.get(name)?.running === false, `${name}: its machine may still run`);
     } else {
-      expect(story.isDue(name), `${name}: its time is not over`).toBe(true);
+      holds(story.isDue(name), `${name}: its time is not over`);
     }
   }
   for (const { name } of [...plan.removals, ...plan.register]) {
-    expect(name, "hosts of the API are never touched").not.toBe("listed-9");
+    holds(name !== "listed-9", "hosts of the API are never touched");
   }
 }
 
 function checkHosts(story: Story): void {
   const addresses = viewHosts(story.ipam.state).map(({ ip }) => ip);
-  expect(new Set(addresses).size, "an address is that of one host").toBe(addresses.length);
+  holds(new Set(addresses).size === addresses.length, "an address is that of one host");
   for (const { name, ip, node } of story.learned()) {
     const machine = story.machineOfHost.get(name);
-    expect(machine?.ip).toBe(ip);
-    expect(story.ipam.state.names.has(`pod of ${name}`), "addresses are kept while the host is").toBe(true);
+    holds(machine?.ip === ip, "a host stays at its address");
+    holds(story.ipam.state.names.has(`pod of ${name}`), "addresses are kept while the host is");
     if (story.cloud) {
       const own = [...story.nodes.values()].find(({ uid }) => uid === node?.uid);
-      expect(own === undefined || machineOf(own, true) === machine?.id, "its Node is on that machine").toBe(
-        true,
-      );
-      expect(node?.instanceId, "a host stands for the machine whose pods it has").toBe(machine?.id);
+      holds(own === undefined || machineOf(own, true) === machine?.id, "its Node is on that machine");
+      holds(node?.instanceId === machine?.id, "a host stands for the machine whose pods it has");
     }
   }
 }
