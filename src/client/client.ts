@@ -119,8 +119,10 @@ export class RomanaClient {
     return this.#call("POST", "/address", text, request);
   }
 
-  release(nameOrIp: string): Promise<null> {
-    return this.#call("DELETE", `/address?addressName=${encodeURIComponent(nameOrIp)}`, nothing);
+  /** With `podUID`, only if it was given to the Pod with that UID ("": to none). */
+  release(nameOrIp: string, podUID?: string): Promise<null> {
+    const only = podUID === undefined ? "" : `&podUID=${encodeURIComponent(podUID)}`;
+    return this.#call("DELETE", `/address?addressName=${encodeURIComponent(nameOrIp)}${only}`, nothing);
   }
 
   blackouts(network: string): Promise<readonly BlackoutDocument[]> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { ClusterNode } from "../../src/core/cluster/objects.ts";
+import { NetworkError } from "../../src/core/errors.ts";
 import { signal } from "../services/support.ts";
 import { podNamed } from "../support/pods.ts";
 import { CollectorWorld, GRACE, MINUTE } from "./collector-world.ts";
@@ -256,6 +257,38 @@ it("keeps what was given to another Pod under the same name while the release wa
   expect(eager.lines).toContainEqual({
     level: "warn",
     message: "a leaked address could not be released; it is tried again",
+  });
+});
+
+it("releases nothing any more once another leads, and says so", async () => {
+  const releases: unknown[] = [];
+  const guard = { key: "/romana/leader", modRevision: 7 };
+  const other = await leaked();
+  await other.take("api.shop.0f3a9b22", "u2");
+  const { addresses } = other;
+  const world = await CollectorWorld.create({
+    guard,
+    addresses: {
+      eachAddress: (): ReturnType<typeof addresses.eachAddress> => addresses.eachAddress(),
+      address: (name) => addresses.address(name),
+      addressAt: (value) => addresses.addressAt(value),
+      host: (name) => addresses.host(name),
+      networks: () => addresses.networks(),
+      onBatch: (listener) => addresses.onBatch(listener),
+      release: (_name, _signal, only): Promise<void> => {
+        releases.push(only);
+        return Promise.reject(new NetworkError("transient", "LEADERSHIP_LOST", "another replica leads"));
+      },
+    },
+  });
+  world.pods.replace([]);
+
+  await world.pass(GRACE + 30_000, emptyHost);
+
+  expect(releases).toEqual([{ podUid: "u1", address: FIRST, host: "h1", guard }]);
+  expect(world.lines.at(-1)).toEqual({
+    level: "warn",
+    message: "the look for leaked addresses failed; it is repeated",
   });
 });
 

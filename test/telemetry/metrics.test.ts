@@ -246,3 +246,17 @@ it("is served in Prometheus' text format, however many requests are in flight", 
   expect(response.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
   expect(response.body).toMatch(/^romana_build_info\{version="2\.0\.0"\} 1$/m);
 });
+
+it("counts leaked addresses and what was released of them, and has zeros where nobody looks", async () => {
+  const [leading, following] = [new Metrics("2.0.0"), new Metrics("2.0.0")];
+  leading.read({ ...empty, leaks: () => ({ leaked: 3, collected: 17 }) });
+  following.read({ ...empty, leaks: () => undefined });
+
+  for (const [metrics, leaked, collected] of [
+    [leading, 3, 17],
+    [following, 0, 0],
+  ] as const) {
+    expect(await valuesOf(metrics, "romana_addresses_leaked")).toEqual({ "": leaked });
+    expect(await valuesOf(metrics, "romana_addresses_collected_total")).toEqual({ "": collected });
+  }
+});
