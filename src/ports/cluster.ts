@@ -116,7 +116,7 @@ export interface LeaseLock {
   read(signal: AbortSignal): Promise<LeaseState | undefined>;
   /** `CLUSTER_CONFLICT` when it exists. */
   create(state: Omit<LeaseState, "resourceVersion">, signal: AbortSignal): Promise<LeaseState>;
-  /** `CLUSTER_CONFLICT` unless it is at `state.resourceVersion`. */
+  /** `CLUSTER_CONFLICT` unless it is at `state.resourceVersion`. One that was deleted is brought back: so an API server takes it. */
   update(state: LeaseState, signal: AbortSignal): Promise<LeaseState>;
 }
 

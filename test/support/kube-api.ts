@@ -32,6 +32,8 @@ export interface KubeApiOptions {
   readonly etcd?: EtcdServer;
   /** `10.96.0.0/12` unless given. */
   readonly serviceRange?: string;
+  /** More lines of its file of tokens: `token,user,uid,"group,group"`. */
+  readonly tokens?: readonly string[];
   /** More flags of the API server's own; they win. */
   readonly flags?: readonly string[];
 }
@@ -323,7 +325,10 @@ async function planServer(etcd: EtcdServer, options: KubeApiOptions): Promise<Pl
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const signing = write("sa.key", privateKey.export({ type: "pkcs8", format: "pem" }).toString());
   const verifying = write("sa.pub", publicKey.export({ type: "spki", format: "pem" }).toString());
-  const tokens = write("tokens.csv", `${adminToken},test-admin,test-admin,system:masters\n`);
+  const tokens = write(
+    "tokens.csv",
+    [`${adminToken},test-admin,test-admin,system:masters`, ...(options.tokens ?? []), ""].join("\n"),
+  );
   const policy = write(
     "audit-policy.yaml",
     "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- level: Metadata\n",

@@ -26,10 +26,8 @@ export class MemoryLease implements LeaseLock {
 
   async update(state: LeaseState, signal: AbortSignal): Promise<LeaseState> {
     signal.throwIfAborted();
-    if (this.#state === undefined) {
-      throw new NetworkError("not-found", "CLUSTER_NOT_FOUND", "there is no Lease");
-    }
-    if (this.#state.resourceVersion !== state.resourceVersion) {
+    // An API server takes the update of a Lease that is not there for its creation.
+    if (this.#state !== undefined && this.#state.resourceVersion !== state.resourceVersion) {
       throw conflict("the Lease was changed meanwhile");
     }
     return this.#put(state);
