@@ -11,7 +11,6 @@ import { createServer } from "../api/server.ts";
 import { readVersion } from "../cli/version.ts";
 import type { ControllerConfig } from "../config/load.ts";
 import { stripComments } from "../config/strip-comments.ts";
-import { AddressAudit } from "../controllers/address-audit.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
 import { createLogger } from "../telemetry/logger.ts";
@@ -139,10 +138,7 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
       state: plane.transfer,
       pods: plane.cluster?.segments,
       agents: plane.agents,
-      audit: new AddressAudit({
-        followsCluster: plane.cluster !== undefined,
-        collector: () => plane.clusterDuties()?.collector,
-      }),
+      audit: plane.audit,
       clusterPolicies: plane.clusterPolicies,
       log: log.child({ component: "api" }),
       authentication: security.authentication,

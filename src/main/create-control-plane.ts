@@ -1,4 +1,5 @@
 import { watchSources } from "../api/watch-sources.ts";
+import { AddressAudit } from "../controllers/address-audit.ts";
 import { Explainer } from "../controllers/explainer.ts";
 import { LeaderTerms, type Duties } from "../controllers/leader-terms.ts";
 import { ReplicaRoutes } from "../controllers/replica-routes.ts";
@@ -42,6 +43,8 @@ export interface ControlPlane {
   duties(): LeaderDuties | undefined;
   /** What agents say of themselves. */
   readonly agents: AgentReports;
+  /** What does not fit together of addresses and Pods. */
+  readonly audit: AddressAudit;
   /** What is known of the cluster; `undefined` where none is followed. */
   readonly cluster: ClusterSide | undefined;
   /** What the leader does for the cluster; `undefined` on a replica that does not lead. */
@@ -230,6 +233,10 @@ export async function createControlPlane(
     leads: () => terms.leads,
     stuck: () => [...follower.stuck(), ...terms.stuck(), ...(duties?.controller.stuck() ?? [])],
     agents,
+    audit: new AddressAudit({
+      followsCluster: cluster !== undefined,
+      collector: () => clusterDuties?.collector,
+    }),
     cluster,
     clusterDuties: () => clusterDuties,
     reserved,
