@@ -245,7 +245,7 @@ describe("elections on a Lease under faults", () => {
           stop.abort(new Error("the test is over"));
         },
       ),
-      { numRuns: 30 },
+      { numRuns: 20 },
     );
   }, 60_000);
 });

@@ -7,6 +7,7 @@ import { SystemClock } from "../../../src/adapters/system/system-clock.ts";
 import { hashToken } from "../../../src/api/authentication.ts";
 import { ClusterEventRecorder } from "../../../src/services/event-recorder.ts";
 import { TokenReviewAuthenticator } from "../../../src/services/token-review.ts";
+import { serverWithOneHost } from "../../api/support.ts";
 import { KubeApiServer, requireKubeApi } from "../../support/kube-api.ts";
 import { silentLog } from "../../support/silent-log.ts";
 
@@ -115,6 +116,29 @@ describe.skipIf(requireKubeApi())("callers and events of a real cluster", () => 
       host: "",
     });
     expect(await callers.callerOf("head.nobody.sig", never)).toBeUndefined();
+  });
+
+  it("lets an agent act for its own node alone over the REST API, and answers each refusal with its status", async () => {
+    const { app } = await serverWithOneHost({}, { tokens: [authenticator()], requireAuth: true });
+    const pod = await agentPod("node-1");
+    const own = await server.tokenOf(AGENT, { audiences: ["romana"], pod });
+    const unbound = await server.tokenOf(AGENT, { audiences: ["romana"] });
+    const ask = async (token: string, method: "GET" | "POST", url: string, payload?: object) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const body = payload === undefined ? {} : { payload };
+      return (await app.inject({ method, url, headers, ...body })).statusCode;
+    };
+    expect(await ask("head.admin.sig", "POST", "/hosts", { name: "node-2", ip: "192.168.0.2" })).toBeLessThan(
+      300,
+    );
+
+    expect(await ask(own, "POST", "/address", { name: "a", host: "node-1" })).toBe(200);
+    expect(await ask(own, "POST", "/address", { name: "b", host: "node-2" })).toBe(403);
+    expect(await ask(own, "GET", "/hosts")).toBe(200);
+    expect(await ask("head.reader.sig", "POST", "/address", { name: "c", host: "node-1" })).toBe(403);
+    expect(await ask(unbound, "GET", "/hosts")).toBe(403);
+    expect(await ask("head.nobody.sig", "GET", "/hosts")).toBe(401);
+    await app.close();
   });
 
   it("puts an event on a Node, as kubectl shows it", async () => {
