@@ -189,24 +189,27 @@ export class PolicyStream {
   }
 }
 
-/** Calls `work` so many times a second until `signal` is aborted, whether earlier calls have ended or not. Answers how many were made; rejects when one of them did. */
+/**
+ * Calls `work` so many times a second until `signal` is aborted, with at most 32 calls in flight: a server that does not keep up gets fewer. Answers how many were made;
+ * rejects with the first that failed.
+ */
 export async function repeatedly(
   perSecond: number,
   work: (index: number) => Promise<unknown>,
   signal: AbortSignal,
 ): Promise<number> {
   const started = performance.now();
-  const calls: Promise<unknown>[] = [];
-  while (!signal.aborted) {
-    const due = Math.floor(((performance.now() - started) / 1000) * perSecond);
-    while (calls.length < due) {
-      const call = work(calls.length);
-      // Looked at in the end.
-      call.catch(() => undefined);
-      calls.push(call);
+  let count = 0;
+  const worker = async (): Promise<void> => {
+    while (!signal.aborted) {
+      if (count < ((performance.now() - started) / 1000) * perSecond) {
+        count += 1;
+        await work(count);
+      } else {
+        await sleep(5);
+      }
     }
-    await sleep(5);
-  }
-  await Promise.all(calls);
-  return calls.length;
+  };
+  await Promise.all(Array.from({ length: 32 }, worker));
+  return count;
 }
