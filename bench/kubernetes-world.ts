@@ -31,6 +31,10 @@ export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) =
       throw new Error(wrong);
     }
     return result;
+  } catch (error) {
+    throw new Error(`${String(error)}; what the controllers said last:\n${lab.lastWords()}`, {
+      cause: error,
+    });
   } finally {
     await lab.close();
   }
@@ -38,32 +42,26 @@ export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) =
 
 /** Waits until every kind was listed and is followed, with so many objects of some kinds. Answers the milliseconds. */
 export async function synced(
-  { metrics, process }: LabFollower,
+  { metrics }: LabFollower,
   counts: Partial<Record<(typeof KINDS)[number], number>> = {},
 ): Promise<number> {
-  try {
-    return await until(
-      "every kind is in sync",
-      async () => {
-        const metric = await metrics();
-        return KINDS.every((kind) => {
-          const wanted = counts[kind];
-          return (
-            // A kind is watched when its list is in.
-            (metric("romana_cluster_watches_total", { kind }) ?? 0) > 0 &&
-            metric("romana_cluster_problem", { kind }) === 0 &&
-            (wanted === undefined || metric("romana_cluster_objects", { kind }) === wanted)
-          );
-        });
-      },
-      SYNC_MS,
-      READ_EVERY_MS,
-    );
-  } catch (error) {
-    throw new Error(`${String(error)}; the controller's last words:\n${process.output.slice(-3000)}`, {
-      cause: error,
-    });
-  }
+  return await until(
+    "every kind is in sync",
+    async () => {
+      const metric = await metrics();
+      return KINDS.every((kind) => {
+        const wanted = counts[kind];
+        return (
+          // A kind is watched when its list is in.
+          (metric("romana_cluster_watches_total", { kind }) ?? 0) > 0 &&
+          metric("romana_cluster_problem", { kind }) === 0 &&
+          (wanted === undefined || metric("romana_cluster_objects", { kind }) === wanted)
+        );
+      });
+    },
+    SYNC_MS,
+    READ_EVERY_MS,
+  );
 }
 
 /** How often each kind was listed so far. */
