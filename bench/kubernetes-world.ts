@@ -31,6 +31,10 @@ export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) =
       throw new Error(wrong);
     }
     return result;
+  } catch (error) {
+    throw new Error(`${String(error)}; what the controllers said last:\n${lab.lastWords()}`, {
+      cause: error,
+    });
   } finally {
     await lab.close();
   }
@@ -38,32 +42,26 @@ export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) =
 
 /** Waits until every kind was listed and is followed, with so many objects of some kinds. Answers the milliseconds. */
 export async function synced(
-  { metrics, process }: LabFollower,
+  { metrics }: LabFollower,
   counts: Partial<Record<(typeof KINDS)[number], number>> = {},
 ): Promise<number> {
-  try {
-    return await until(
-      "every kind is in sync",
-      async () => {
-        const metric = await metrics();
-        return KINDS.every((kind) => {
-          const wanted = counts[kind];
-          return (
-            // A kind is watched when its list is in.
-            (metric("romana_cluster_watches_total", { kind }) ?? 0) > 0 &&
-            metric("romana_cluster_problem", { kind }) === 0 &&
-            (wanted === undefined || metric("romana_cluster_objects", { kind }) === wanted)
-          );
-        });
-      },
-      SYNC_MS,
-      READ_EVERY_MS,
-    );
-  } catch (error) {
-    throw new Error(`${String(error)}; the controller's last words:\n${process.output.slice(-3000)}`, {
-      cause: error,
-    });
-  }
+  return await until(
+    "every kind is in sync",
+    async () => {
+      const metric = await metrics();
+      return KINDS.every((kind) => {
+        const wanted = counts[kind];
+        return (
+          // A kind is watched when its list is in.
+          (metric("romana_cluster_watches_total", { kind }) ?? 0) > 0 &&
+          metric("romana_cluster_problem", { kind }) === 0 &&
+          (wanted === undefined || metric("romana_cluster_objects", { kind }) === wanted)
+        );
+      });
+    },
+    SYNC_MS,
+    READ_EVERY_MS,
+  );
 }
 
 /** How often each kind was listed so far. */
@@ -189,24 +187,27 @@ export class PolicyStream {
   }
 }
 
-/** Calls `work` so many times a second until `signal` is aborted, whether earlier calls have ended or not. Answers how many were made; rejects when one of them did. */
+/**
+ * Calls `work` so many times a second until `signal` is aborted, with at most 32 calls in flight: a server that does not keep up gets fewer. Answers how many were made;
+ * rejects with the first that failed.
+ */
 export async function repeatedly(
   perSecond: number,
   work: (index: number) => Promise<unknown>,
   signal: AbortSignal,
 ): Promise<number> {
   const started = performance.now();
-  const calls: Promise<unknown>[] = [];
-  while (!signal.aborted) {
-    const due = Math.floor(((performance.now() - started) / 1000) * perSecond);
-    while (calls.length < due) {
-      const call = work(calls.length);
-      // Looked at in the end.
-      call.catch(() => undefined);
-      calls.push(call);
+  let count = 0;
+  const worker = async (): Promise<void> => {
+    while (!signal.aborted) {
+      if (count < ((performance.now() - started) / 1000) * perSecond) {
+        count += 1;
+        await work(count);
+      } else {
+        await sleep(5);
+      }
     }
-    await sleep(5);
-  }
-  await Promise.all(calls);
-  return calls.length;
+  };
+  await Promise.all(Array.from({ length: 32 }, worker));
+  return count;
 }

@@ -178,6 +178,11 @@ export class KubeLab {
     return follower;
   }
 
+  /** What each controller said last, for a test that failed. */
+  lastWords(): string {
+    return this.#followers.map(({ process }) => `${process.id}:\n${process.output.slice(-4000)}`).join("\n");
+  }
+
   /** What is wrong with what our components asked of the API server so far; see `judgeAudit`. */
   judge(mayBeRefused?: AuditRules["mayBeRefused"]): readonly string[] {
     return judgeAudit(this.kube.audit(), {
