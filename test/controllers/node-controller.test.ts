@@ -81,6 +81,9 @@ function nodeOn(number: number, over: Partial<ClusterNode> = {}): ClusterNode {
 
 describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hosts %s", ([kind]) => {
   const cloud = kind === "with a cloud";
+  /** Cases of one kind alone. */
+  const onAws = cloud ? [kind] : [];
+  const offAws = cloud ? [] : [kind];
   let clock: FakeClock;
   let store: FaultyStore;
   let service: AddressingService;
@@ -334,11 +337,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(clock.pendingTimers).toBe(0);
   });
 
-  type Case = (title: string, body: () => Promise<void>) => void;
-  const onAws: Case = cloud ? it : () => undefined;
-  const offAws: Case = cloud ? () => undefined : it;
-
-  onAws("many new ones after one look at all of the VPC, not a question about each", async () => {
+  it.for(onAws)("many new ones after one look at all of the VPC, not a question about each", async () => {
     view.replace([]);
     const many = Array.from({ length: 30 }, (_, index) => index + 1);
     many.forEach((number) => ec2.run(number));
@@ -351,7 +350,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect([ec2.described.length, names().length]).toEqual([0, 30]);
   });
 
-  onAws("one that EC2 does not show yet when it does, asked about ever later", async () => {
+  it.for(onAws)("one that EC2 does not show yet when it does, asked about ever later", async () => {
     view.replace([nodeOn(1)]);
     await settle();
     const said = told();
@@ -366,7 +365,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(names()).toEqual(["node-1"]);
   });
 
-  onAws("one about which EC2 cannot be asked when it can, or when a look shows it", async () => {
+  it.for(onAws)("one about which EC2 cannot be asked when it can, or when a look shows it", async () => {
     ec2.run(1);
     ec2.failure = new NetworkError("transient", "CLOUD_UNAVAILABLE", "no");
     view.replace([nodeOn(1)]);
@@ -379,7 +378,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(names()).toEqual(["node-1"]);
   });
 
-  onAws("until their Node is gone and EC2 has terminated the instance", async () => {
+  it.for(onAws)("until their Node is gone and EC2 has terminated the instance", async () => {
     [1, 2].forEach((number) => ec2.run(number));
     view.replace([nodeOn(1), nodeOn(2)]);
     await pass(1000);
@@ -396,7 +395,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(told()).toContain("HostRemoved node-1 uid-1");
   });
 
-  onAws(
+  it.for(onAws)(
     "until EC2, asked about it alone, knows nothing of an instance that looks no longer show",
     async () => {
       [1, 2].forEach((number) => ec2.run(number));
@@ -422,46 +421,52 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     },
   );
 
-  onAws("anew when another instance takes over the name, as soon as the former one is gone", async () => {
-    [1, 2].forEach((number) => ec2.run(number));
-    view.replace([nodeOn(1), nodeOn(2)]);
-    await pass(1000);
-    await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
-    ec2.run(3);
-    view.put(nodeOn(3, { name: "node-1" }));
-    await pass(62_000);
-    const early = service.host("node-1")?.node;
-    const said = told();
-    ec2.run(1, { state: "terminated" });
-    await pass(1000);
-    await settle();
+  it.for(onAws)(
+    "anew when another instance takes over the name, as soon as the former one is gone",
+    async () => {
+      [1, 2].forEach((number) => ec2.run(number));
+      view.replace([nodeOn(1), nodeOn(2)]);
+      await pass(1000);
+      await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
+      ec2.run(3);
+      view.put(nodeOn(3, { name: "node-1" }));
+      await pass(62_000);
+      const early = service.host("node-1")?.node;
+      const said = told();
+      ec2.run(1, { state: "terminated" });
+      await pass(1000);
+      await settle();
 
-    expect(early).toEqual({ uid: "uid-1", instanceId: "i-1" });
-    expect(said).toContain("HostNameHeld node-1 uid-3");
-    expect(service.host("node-1")).toMatchObject({
-      ip: "172.16.0.4",
-      node: { uid: "uid-3", instanceId: "i-3" },
-    });
-    expect(service.addresses()).toEqual([]);
-  });
+      expect(early).toEqual({ uid: "uid-1", instanceId: "i-1" });
+      expect(said).toContain("HostNameHeld node-1 uid-3");
+      expect(service.host("node-1")).toMatchObject({
+        ip: "172.16.0.4",
+        node: { uid: "uid-3", instanceId: "i-3" },
+      });
+      expect(service.addresses()).toEqual([]);
+    },
+  );
 
-  offAws("until their Node has been gone for the grace time, which a restart begins anew", async () => {
-    view.replace([nodeOn(1), nodeOn(2)]);
-    await settle();
-    view.remove(nodeOn(1));
-    await clock.advance(GRACE_MS - 1000);
-    await controller.stop();
-    controller = begin();
-    await clock.advance(GRACE_MS - 1000);
-    const early = [...names()];
-    await clock.advance(2000);
-    await settle();
+  it.for(offAws)(
+    "until their Node has been gone for the grace time, which a restart begins anew",
+    async () => {
+      view.replace([nodeOn(1), nodeOn(2)]);
+      await settle();
+      view.remove(nodeOn(1));
+      await clock.advance(GRACE_MS - 1000);
+      await controller.stop();
+      controller = begin();
+      await clock.advance(GRACE_MS - 1000);
+      const early = [...names()];
+      await clock.advance(2000);
+      await settle();
 
-    expect(early).toEqual(["node-1", "node-2"]);
-    expect(names()).toEqual(["node-2"]);
-  });
+      expect(early).toEqual(["node-1", "node-2"]);
+      expect(names()).toEqual(["node-2"]);
+    },
+  );
 
-  offAws("and stay when their Node comes back within the grace time", async () => {
+  it.for(offAws)("and stay when their Node comes back within the grace time", async () => {
     view.replace([nodeOn(1), nodeOn(2)]);
     await settle();
     view.remove(nodeOn(1));
