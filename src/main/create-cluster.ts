@@ -4,7 +4,6 @@ import type { NodeCloud } from "../controllers/node-instances.ts";
 import { ServiceRangeKeeper } from "../controllers/service-range-keeper.ts";
 import type { TopologyFileWatcherOptions } from "../controllers/topology-file-watcher.ts";
 import { API_SERVICE } from "../core/cluster/service-range.ts";
-import { standingOf, type NodeStanding } from "../core/cluster/standing.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 import { readIpv4 } from "../core/net/ipv4.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -42,10 +41,6 @@ export interface ClusterSide {
   readonly events: ClusterEventRecorder;
   /** What makes hosts of Nodes, for a term; `cloud`: what EC2 says of their machines. */
   nodeController(cloud: NodeCloud | undefined): NodeController;
-  /** What Kubernetes says of a host as a gateway; a host that is no Node is ready. */
-  standing(host: string): NodeStanding;
-  /** Calls the listener when that changed for a host; it must not throw. Returns what ends that. */
-  onStanding(listener: () => void): () => void;
   /** Resolves when the ranges of service addresses are known. Rejects with the signal's reason. */
   rangesKnown(signal: AbortSignal): Promise<void>;
   /** The IPv4 address of the Service `default/kubernetes`, as soon as it is known; `undefined` when there is none. Rejects with the signal's reason. */
@@ -95,17 +90,6 @@ export function createCluster(
         agents,
         clock,
         log: log.child({ component: "nodes" }),
-      }),
-    standing: (host) => {
-      const node = view.nodes.get(host);
-      return node === undefined ? "ready" : standingOf(node);
-    },
-    onStanding: (listener) =>
-      view.nodes.onChange((change) => {
-        const before = change.kind === "put" ? change.before : undefined;
-        if (before === undefined || standingOf(before) !== standingOf(change.object)) {
-          listener();
-        }
       }),
     serviceIp: async (signal) => {
       await ranges.whenTold(signal);
