@@ -76,7 +76,7 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
 
   it("begins with the topology that the address of the API server's service tells", async () => {
     await until("there is a network", async () => JSON.stringify((await get("/networks")).body) !== "[]");
-    expect((await get("/networks")).body).toMatchObject([{ name: "romana-network", cidr: "10.112.0.0/12" }]);
+    expect((await get("/networks")).body).toMatchObject([{ id: "romana-network", cidr: "10.112.0.0/12" }]);
   });
 
   it("refuses a network that overlaps the range of the cluster's services", async () => {
