@@ -83,6 +83,7 @@ export function createCluster(
     nodeController: (cloud) =>
       new NodeController({
         nodes: view.nodes,
+        nodesProblem: () => source.state("nodes").problem,
         registry: addressing,
         cloud,
         hostGraceMs: config.hostGraceMs,
