@@ -72,6 +72,7 @@ export function createCluster(
     services: view.services,
     flag: serviceRange,
     onRange: (list) => reserved.put("service-range", list),
+    clock,
     log: log.child({ component: "cluster" }),
   });
   return {

@@ -523,9 +523,9 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
 
   it.for(onAws)("ask EC2 about nothing more after the end", async () => {
     const gate = Promise.withResolvers<void>();
-    const describe = ec2.describe;
+    const answerOf = ec2.describe;
     ec2.describe = async (id) => {
-      const answer = describe(id);
+      const answer = answerOf(id);
       await gate.promise;
       return answer;
     };
