@@ -133,7 +133,7 @@ export async function createControlPlane(
     cloudName: parts.cloudName,
     storeName: parts.storeName,
     dryRun: config.dryRun,
-    hosts: () => addressing.hosts().hosts,
+    hostCounts: () => addressing.hostCounts(),
   };
   const { cloud } = parts;
   let duties: LeaderDuties | undefined;
