@@ -111,7 +111,7 @@ describe.skipIf(requireKubeApi())("a controller whose API server is killed", () 
     const lists = listsAsked(lab.kube.audit().slice(known));
     for (const kind of FOLLOWED) {
       const own = lists.filter((list) => list.kind === kind);
-      expect(own.filter((list) => list.status === 200).length, kind).toBe(1);
+      expect(own.filter(({ status: answered }) => answered === 200).length, kind).toBe(1);
       const begun = ((await sight.lists())[kind] ?? 0) - (before[kind] ?? 0);
       expect(begun, kind).toBe(own.length);
       own.slice(1).forEach((list, index) => {

@@ -151,7 +151,6 @@ describe.skipIf(requireKubeApi())("a controller whose rights are taken away", ()
 
   it("leads no longer than its Lease allows when it may not renew it, and leads again", async () => {
     await sight.leads();
-    const from = sight.log().length;
     await windows.during(async () => {
       await kubectl(lab.kube, "delete", "rolebinding", "romana-controller", "--namespace=kube-system");
       await until(

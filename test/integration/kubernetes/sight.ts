@@ -242,8 +242,11 @@ export interface AskedList {
 export function listsAsked(entries: readonly AuditEntry[]): readonly AskedList[] {
   return entries
     .filter(
-      ({ userAgent, verb, requestURI }) =>
-        userAgent?.startsWith("romana-") === true && verb === "list" && !requestURI.includes("continue="),
+      ({ stage, userAgent, verb, requestURI }) =>
+        stage === "ResponseComplete" &&
+        userAgent?.startsWith("romana-") === true &&
+        verb === "list" &&
+        !requestURI.includes("continue="),
     )
     .map((entry) => ({
       kind: entry.objectRef?.resource ?? "",
