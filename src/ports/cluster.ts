@@ -19,7 +19,7 @@ export interface FollowState {
   /** Lists and watches begun so far. */
   readonly lists: number;
   readonly watches: number;
-  /** Objects that cannot be read now. What was known of them stays in force; of a NetworkPolicy that never could be read, its pods are closed. */
+  /** Objects that cannot be read now: a NetworkPolicy closes its pods, see `ClusterNetworkPolicy.unreadable`; any other one is left out. */
   readonly unreadable: number;
 }
 

@@ -55,6 +55,8 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
   readonly #kept = new Map<string, Kept>();
   readonly #reviews = new Map<string, Promise<Verdict>>();
   readonly #waiting: (() => void)[] = [];
+  /** Hashes of tokens that stood for somebody when they were reviewed last. */
+  readonly #trusted = new Set<string>();
   #inFlight = 0;
   #trouble = "";
 
@@ -67,7 +69,7 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
    * Throws `TOKEN_UNBOUND` (invalid) for a token of the agents that was made for no Pod, `TOKEN_REVIEW_FAILED` (transient) while the API server cannot be asked, and
    * `TOKEN_REVIEWS_TOO_MANY` (transient).
    */
-  async callerOf(token: string, signal: AbortSignal): Promise<Caller | undefined> {
+  async callerOf(token: string, signal: AbortSignal, beforeAsking?: () => void): Promise<Caller | undefined> {
     if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) {
       return undefined;
     }
@@ -76,7 +78,7 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
     const verdict =
       kept !== undefined && this.#options.clock.monotonic() < kept.untilMs
         ? kept.verdict
-        : await unlessAborted(this.#shared(key, token), signal);
+        : await unlessAborted(this.#shared(key, token, beforeAsking), signal);
     if (verdict instanceof NetworkError) {
       throw verdict;
     }
@@ -84,10 +86,13 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
   }
 
   /** One review for all who ask for the same token. It goes on when one of them leaves. */
-  #shared(key: string, token: string): Promise<Verdict> {
+  #shared(key: string, token: string, beforeAsking?: () => void): Promise<Verdict> {
     const running = this.#reviews.get(key);
     if (running !== undefined) {
       return running;
+    }
+    if (!this.#trusted.has(key)) {
+      beforeAsking?.();
     }
     const review = this.#review(key, token).finally(() => this.#reviews.delete(key));
     this.#reviews.set(key, review);
@@ -175,6 +180,16 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
   }
 
   #keep(key: string, kept: Kept): void {
+    this.#trusted.delete(key);
+    if (kept.verdict !== undefined) {
+      this.#trusted.add(key);
+    }
+    for (const oldest of this.#trusted) {
+      if (this.#trusted.size <= MAX_KEPT) {
+        break;
+      }
+      this.#trusted.delete(oldest);
+    }
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     // Oldest first, in the order in which they were kept: all live equally long.

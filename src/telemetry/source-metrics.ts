@@ -215,7 +215,7 @@ function measureCluster(registry: Registry, { view, source }: NonNullable<Metric
   addGauge(
     registry,
     "cluster_unreadable",
-    "Objects of the cluster that cannot be read; what was known of them stays in force",
+    "Objects of the cluster that cannot be read; a policy closes its pods, any other object is left out",
     "kind",
     ofEach((kind) => source.state(kind).unreadable),
   );

@@ -92,7 +92,7 @@ export class FollowRecord {
       this.#unreadable.set(uid, problem);
       this.#log.error(
         { kind: this.#kind, name, reason: problem },
-        "an object of the cluster cannot be read; what was known of it stays in force",
+        "an object of the cluster cannot be read; a policy closes its pods, any other object is left out",
       );
     }
   }

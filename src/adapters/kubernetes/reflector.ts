@@ -281,7 +281,7 @@ export class Reflector<K extends ClusterKind> {
     if (known !== undefined && known.resourceVersion === identity.resourceVersion) {
       return known;
     }
-    const reading = how.read(raw, identity, known);
+    const reading = how.read(raw, identity);
     if (reading.ok) {
       record.readable(identity.uid);
     } else {

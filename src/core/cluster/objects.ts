@@ -150,6 +150,8 @@ export interface ClusterNetworkPolicy extends ClusterObject {
   readonly egress: readonly NetworkPolicyRule[];
   /** Whether `spec.egress` is there at all: without `policyTypes` that decides whether egress is closed. */
   readonly hasEgress: boolean;
+  /** Why its spec cannot be read, "" for one that was read. What cannot be read allows nothing: rules are empty, and `podSelector` is as written or selects everybody. */
+  readonly unreadable: string;
 }
 
 /** Every kind that is followed, by its name in the API (plural, lower case). */
