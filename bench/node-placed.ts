@@ -41,8 +41,8 @@ export async function bench(): Promise<BenchRow[]> {
     await placed(follower, STANDING);
     const measured: Times[] = [];
     for (const instance of coming) {
-      const [times] = await Promise.all([measure(lab, follower, instance), sleep(NODE_EVERY_MS)]);
-      measured.push(times);
+      const [one] = await Promise.all([measure(lab, follower, instance), sleep(NODE_EVERY_MS)]);
+      measured.push(one);
     }
     return measured;
   });
