@@ -28,6 +28,7 @@ const LAST_RETRY_MS = 30_000;
 /** What is needed of the addressing side. */
 export interface NodeRegistry {
   hosts(): { readonly hosts: readonly HostView[] };
+  networks(): readonly unknown[];
   host(name: string): HostView | undefined;
   hostAt(ip: Ipv4): HostView | undefined;
   addHosts(
@@ -83,7 +84,14 @@ export class NodeController {
   constructor(options: NodeControllerOptions) {
     this.#options = options;
     const { cloud, clock, log, events } = options;
-    this.#notices = new NodeNotices({ events, log, cloud: cloud !== undefined });
+    this.#notices = new NodeNotices({
+      events,
+      log,
+      cloud: cloud !== undefined,
+      clock,
+      hasNetworks: () => options.registry.networks().length > 0,
+      again: (names) => this.#look(names),
+    });
     this.#instances =
       cloud === undefined
         ? undefined
@@ -121,6 +129,7 @@ export class NodeController {
   async stop(): Promise<void> {
     this.#ends.forEach((end) => end());
     this.#timer?.cancel();
+    this.#notices.stop();
     this.#abort.abort(new Error("the controller stops"));
     await this.#work;
     await this.#instances?.settled();
@@ -194,12 +203,8 @@ export class NodeController {
   async #reconcile(names: readonly string[]): Promise<void> {
     const { removals, register, waits, events } = planNodes(names, this.#world());
     this.#note(names, waits);
-    for (const name of names) {
-      this.#notices.tell(
-        name,
-        events.filter((event) => event.name === name),
-      );
-    }
+    const byName = Map.groupBy(events, ({ name }) => name);
+    names.forEach((name) => this.#notices.tell(name, byName.get(name) ?? []));
     const kept = await this.#remove(removals);
     await this.#register(register.filter(({ name }) => !kept.has(name)));
     const { registry, nodes } = this.#options;

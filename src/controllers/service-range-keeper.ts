@@ -87,7 +87,7 @@ export class ServiceRangeKeeper {
     }
     if (JSON.stringify(finding.ranges) !== JSON.stringify(ranges)) {
       log.info(
-        { ranges: finding.ranges.map(({ cidr, learned }) => `${cidr} (${learned})`) },
+        { ranges: finding.ranges.map(({ cidr, learned }) => `${cidr} (${learned.replace(/,$/, "")})`) },
         "no network may overlap the service range",
       );
       onRange(finding.ranges.map(({ cidr, learned }) => ({ cidr, what: `the service range ${learned}` })));

@@ -163,6 +163,41 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(ec2.looks).toBe(0);
   });
 
+  describe("in a store without networks", () => {
+    beforeEach(async () => {
+      await controller.stop();
+      service = await openService(createStore());
+      controller = begin();
+      ec2.run(1);
+      view.replace([nodeOn(1)]);
+      if (cloud) {
+        await controller.cloudSeen(ec2.facts());
+      }
+      await settle();
+    });
+
+    it("say nothing while a topology is on its way", async () => {
+      const before = told();
+      await service.updateTopology(twoZones, signal);
+      await settle();
+      await pass(31_000);
+
+      expect(before).toEqual([]);
+      expect(told()).toEqual(["HostPlaced node-1 uid-1"]);
+    });
+
+    it("say so when none comes for a quarter of a minute", async () => {
+      await clock.advance(14_000);
+      const early = told();
+      await clock.advance(1_000);
+      await settle();
+
+      expect(names()).toEqual(["node-1"]);
+      expect(early).toEqual([]);
+      expect(told()).toEqual(["HostUnplaced node-1 uid-1"]);
+    });
+  });
+
   it("not before all of them were listed", async () => {
     ec2.run(1);
     view.put(nodeOn(1));
