@@ -191,7 +191,7 @@ function valuesSchema(): unknown {
         resources,
       }),
       config: configSchema("The configuration file of the controller"),
-      tls: object({ secretName: name, caConfigMapName: name }),
+      tls: object({ install: { type: "boolean" }, secretName: name, caConfigMapName: name }),
       etcd: object({
         mode: { enum: ["cluster", "service", "standalone"] },
         serviceIP: address,

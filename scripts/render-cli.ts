@@ -14,6 +14,7 @@ const program = createProgram({
   runVpcRouter: () => Promise.reject(new Error("nothing is run here")),
   runSimulation: () => Promise.reject(new Error("nothing is run here")),
   createCertificates: () => Promise.reject(new Error("nothing is run here")),
+  installCertificates: () => Promise.reject(new Error("nothing is run here")),
   uninstallRoutes: () => Promise.reject(new Error("nothing is run here")),
 });
 

@@ -3,7 +3,7 @@ import { Command, Option } from "commander";
 import { addressCommands } from "./commands/address.ts";
 import { blackoutCommands } from "./commands/blackout.ts";
 import { blockCommands } from "./commands/block.ts";
-import { certsCommand, type CreateCertificates } from "./commands/certs.ts";
+import { certsCommand, type CreateCertificates, type InstallCertificates } from "./commands/certs.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { configCommands } from "./commands/config.ts";
 import { controllerCommand, type RunController } from "./commands/controller.ts";
@@ -36,6 +36,7 @@ export interface ProgramParts {
   readonly runSimulation: RunSimulation;
   readonly runVpcRouter: RunVpcRouter;
   readonly createCertificates: CreateCertificates;
+  readonly installCertificates: InstallCertificates;
   readonly uninstallRoutes: UninstallRoutes;
 }
 
@@ -48,6 +49,7 @@ export function createProgram({
   runSimulation,
   runVpcRouter,
   createCertificates,
+  installCertificates,
   uninstallRoutes,
 }: ProgramParts): Command {
   const program = new Command("romana")
@@ -104,7 +106,7 @@ export function createProgram({
   simulateCommand(program, signal, runSimulation);
   statusCommands(program, open);
   vpcRouterCommand(program, terminal, signal, runVpcRouter);
-  certsCommand(program, terminal, createCertificates);
+  certsCommand(program, terminal, signal, { createCertificates, installCertificates });
   uninstallCommand(program, terminal, signal, uninstallRoutes);
   routeCommands(program, open);
   topologyCommands(program, open);

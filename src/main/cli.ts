@@ -37,6 +37,10 @@ process.exitCode = await run(process.argv.slice(2), {
     const { createCertificates } = await import("./certificates.ts");
     return await createCertificates(options);
   },
+  installCertificates: async (options, signal) => {
+    const { installCertificates } = await import("./certificates.ts");
+    return await installCertificates(options, signal);
+  },
   uninstallRoutes: async (config, confirm, signal) => {
     const { uninstallRoutes } = await import("./uninstall.ts");
     return await uninstallRoutes(config, confirm, signal);

@@ -11,6 +11,7 @@ import type { ClusterSource, ClusterWriter, LeaseLock } from "../ports/cluster.t
 import type { Logger } from "../ports/logger.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
 import type { AgentReports } from "../services/cluster/agent-reports.ts";
+import { ClusterTenants } from "../services/cluster/cluster-tenants.ts";
 import { ClusterView } from "../services/cluster/cluster-view.ts";
 import { EndpointIndex } from "../services/cluster/endpoint-index.ts";
 import type { ObjectReader } from "../services/cluster/object-view.ts";
@@ -36,6 +37,7 @@ export interface ClusterParts {
 export interface ClusterSide {
   readonly view: ClusterView;
   readonly endpoints: EndpointIndex;
+  readonly tenants: ClusterTenants;
   readonly segments: PodSegments;
   readonly agents: AgentReports;
   readonly events: ClusterEventRecorder;
@@ -78,6 +80,11 @@ export function createCluster(
   return {
     view,
     endpoints,
+    tenants: new ClusterTenants({
+      namespaces: view.namespaces,
+      pods: view.pods,
+      label: config.segmentLabel,
+    }),
     segments: new PodSegments(view.pods, config.segmentLabel),
     agents,
     events,

@@ -19,6 +19,8 @@ export interface FollowState {
   /** Lists and watches begun so far. */
   readonly lists: number;
   readonly watches: number;
+  /** Objects that came so far, by lists and by watches, changed or not. */
+  readonly read: number;
   /** Objects that cannot be read now: a NetworkPolicy closes its pods, see `ClusterNetworkPolicy.unreadable`; any other one is left out. */
   readonly unreadable: number;
 }

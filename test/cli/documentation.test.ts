@@ -18,6 +18,7 @@ const program = createProgram({
   runVpcRouter: () => Promise.resolve(),
   runSimulation: () => Promise.reject(new Error("not run here")),
   createCertificates: () => Promise.reject(new Error("not run here")),
+  installCertificates: () => Promise.reject(new Error("not run here")),
   uninstallRoutes: () => Promise.reject(new Error("not run here")),
 });
 

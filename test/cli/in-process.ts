@@ -30,6 +30,7 @@ export async function romanaHere(
     runVpcRouter: () => Promise.reject(new Error("not run here")),
     runSimulation: () => Promise.reject(new Error("not run here")),
     createCertificates: () => Promise.reject(new Error("not run here")),
+    installCertificates: () => Promise.reject(new Error("not run here")),
     uninstallRoutes: () => Promise.reject(new Error("not run here")),
   });
   return { code, stdout, stderr };

@@ -51,6 +51,7 @@ async function uninstall(
     runVpcRouter: unused,
     runSimulation: unused,
     createCertificates: unused,
+    installCertificates: unused,
     uninstallRoutes: work,
   });
   return { code, stdout, stderr, questions };

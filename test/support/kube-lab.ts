@@ -14,7 +14,7 @@ import type { FixtureSize } from "./fixture-objects.ts";
 import { freePorts } from "./free-ports.ts";
 import { KubeApiServer } from "./kube-api.ts";
 import { startFixtureEtcd } from "./kube-fixture.ts";
-import { LAB_INSTANCE_FLAGS, LAB_REGION, MotoVpc } from "./moto-vpc.ts";
+import { LAB_CLUSTER, LAB_REGION, MotoVpc } from "./moto-vpc.ts";
 import { startMoto, type Moto } from "./moto.ts";
 import { Replica } from "./replica-lab.ts";
 import { toolPath } from "./tools.ts";
@@ -212,10 +212,11 @@ export class KubeLab {
     }
   }
 
+  /** Without `--host-tag`: Nodes become hosts, and no instance by its tags alone. */
   #cloudFlags(): readonly string[] {
     return this.#vpc === undefined
       ? ["--cloud=none"]
-      : ["--cloud=aws", `--region=${LAB_REGION}`, `--vpc=${this.#vpc.id}`, ...LAB_INSTANCE_FLAGS];
+      : ["--cloud=aws", `--region=${LAB_REGION}`, `--vpc=${this.#vpc.id}`, `--cluster=${LAB_CLUSTER}`];
   }
 }
 

@@ -9,18 +9,18 @@ import { KubernetesCluster } from "./kubernetes-cluster.ts";
 import { KubernetesLease } from "./lease.ts";
 import type { FollowTimes } from "./reflector.ts";
 import { KubernetesTokenReviewer } from "./token-review.ts";
-import { Transport } from "./transport.ts";
+import { Transport, type TransportOptions } from "./transport.ts";
 import { KubernetesWriter } from "./writer.ts";
 
 export { isInCluster } from "./credentials.ts";
 
+/** How the API server is found. */
+export type ClusterAccess =
+  | { readonly kind: "in-cluster" }
+  | { readonly kind: "kubeconfig"; readonly path: string };
+
 export interface KubernetesOptions {
-  readonly source:
-    | { readonly kind: "in-cluster" }
-    | {
-        readonly kind: "kubeconfig";
-        readonly path: string;
-      };
+  readonly source: ClusterAccess;
   /** Of the program. */
   readonly version: string;
   readonly clock: Clock;
@@ -52,9 +52,7 @@ export function createKubernetes({
   lease,
   times,
 }: KubernetesOptions): Kubernetes {
-  const load = source.kind === "in-cluster" ? inClusterCredentials() : kubeconfigCredentials(source.path);
-  const credentials = new CredentialKeeper({ load, clock, log });
-  const transport = new Transport({ credentials, clock, version });
+  const transport = connect(source, { version, clock, log });
   return {
     source: new KubernetesCluster({ transport, clock, log, ...(times === undefined ? {} : { times }) }),
     writer: new KubernetesWriter({ transport, clock, instance: hostname() }),
@@ -62,4 +60,16 @@ export function createKubernetes({
     reviewer: new KubernetesTokenReviewer(transport),
     close: () => transport.close(),
   };
+}
+
+/** Connections to the API server; see `createKubernetes`. Whoever takes them closes them. */
+export function connect(
+  source: ClusterAccess,
+  { log, ...options }: { readonly log: Logger } & Pick<TransportOptions, "clock" | "version" | "component">,
+): Transport {
+  const load = source.kind === "in-cluster" ? inClusterCredentials() : kubeconfigCredentials(source.path);
+  return new Transport({
+    credentials: new CredentialKeeper({ load, clock: options.clock, log }),
+    ...options,
+  });
 }

@@ -271,6 +271,7 @@ export class Reflector<K extends ClusterKind> {
   /** `undefined` for an object that does not say who it is. */
   #read(raw: unknown): ClusterObjects[K] | undefined {
     const { how, record } = this.#options;
+    record.came();
     const identity = readIdentity(raw);
     if (identity === undefined) {
       const key = namelessKey(raw);

@@ -24,8 +24,10 @@ export interface ApiCall extends AskedCall {
 export interface TransportOptions {
   readonly credentials: CredentialKeeper;
   readonly clock: Clock;
-  /** Of the program; goes along as `romana-controller/<version>`. */
+  /** Of the program; goes along as `romana-<component>/<version>`. */
   readonly version: string;
+  /** Which part of it calls; `controller` unless given. */
+  readonly component?: string;
   /** An answer may be so long; 64 MiB unless given. */
   readonly maxBodyBytes?: number;
 }
@@ -133,7 +135,7 @@ export class Transport {
       headers: {
         ...credentials.headers,
         accept: "application/json",
-        "user-agent": `romana-controller/${this.#options.version}`,
+        "user-agent": `romana-${this.#options.component ?? "controller"}/${this.#options.version}`,
         ...(text === undefined
           ? {}
           : {

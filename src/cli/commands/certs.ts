@@ -2,6 +2,12 @@ import { resolve } from "node:path";
 
 import { InvalidArgumentError, type Command } from "commander";
 
+import {
+  parseKubernetesSource,
+  parseNamespacedName,
+  type KubernetesSource,
+} from "../../config/kubernetes-values.ts";
+import { NetworkError } from "../../core/errors.ts";
 import { collect } from "../collect.ts";
 import { examples } from "../examples.ts";
 import type { Terminal } from "../terminal.ts";
@@ -19,13 +25,34 @@ export interface CertificateOptions {
 /** Makes the files and answers their names. */
 export type CreateCertificates = (options: CertificateOptions) => Promise<readonly string[]>;
 
+/** What a cluster gets, and where. */
+export interface ClusterCertificateOptions {
+  readonly cluster: Extract<KubernetesSource, { readonly kind: "in-cluster" | "kubeconfig" }>;
+  readonly namespace: string;
+  /** Names of the Secret and of the ConfigMap. */
+  readonly secret: string;
+  readonly configMap: string;
+  readonly hosts: readonly string[];
+  readonly days: number;
+}
+
+/** Puts a certificate into a cluster that has none; answers whether one was made, or one that was there was kept. */
+export type InstallCertificates = (
+  options: ClusterCertificateOptions,
+  signal: AbortSignal,
+) => Promise<"made" | "kept">;
+
 const MAX_DAYS = 3650;
 
 /** `romana certs`. */
 export function certsCommand(
   program: Command,
   terminal: Terminal,
-  createCertificates: CreateCertificates,
+  signal: AbortSignal,
+  {
+    createCertificates,
+    installCertificates,
+  }: { readonly createCertificates: CreateCertificates; readonly installCertificates: InstallCertificates },
 ): void {
   const certs = program.command("certs").description("certificates for a trial installation");
   examples(
@@ -51,6 +78,56 @@ export function certsCommand(
     const names = await createCertificates({ dir, hosts, agents, days });
     terminal.write(nextSteps(resolve(dir), names, options.host?.[0]));
   });
+  examples(
+    certs
+      .command("install")
+      .option("--host <name|ip>", "a name or address of the controller; may be given several times", collect)
+      .option("--kubernetes <in-cluster|file>", "which cluster: our own, or a kubeconfig file", "in-cluster")
+      .option("-n, --namespace <name>", "where both objects stand", "kube-system")
+      .option("--secret <name>", "the Secret: certificate, key and client authority", "romana-tls")
+      .option("--configmap <name>", "the ConfigMap: the authority that agents trust", "romana-ca")
+      .option("--days <n>", "how long it holds", parseDays, MAX_DAYS)
+      .description(
+        "put a certificate for the controller into a cluster that has none; one that is there is kept",
+      ),
+    [
+      [
+        "romana certs install --host romana.kube-system.svc --host 10.96.0.99",
+        "what the Job romana-certs runs",
+      ],
+      ["romana certs install --kubernetes ~/.kube/config --host romana.kube-system.svc", "from elsewhere"],
+    ],
+  ).action(async (options: InstallOptions) => {
+    const { namespace, secret, configmap: configMap, days } = options;
+    const cluster = parseKubernetesSource(options.kubernetes);
+    if (cluster.kind === "auto" || cluster.kind === "off") {
+      throw new NetworkError(
+        "invalid",
+        "VALUE_INVALID",
+        `--kubernetes: expected in-cluster or a kubeconfig file, not "${options.kubernetes}"`,
+        { text: options.kubernetes },
+      );
+    }
+    for (const name of [namespace, secret, configMap]) {
+      parseNamespacedName(`x/${name}`);
+    }
+    const hosts = [...new Set(["localhost", "127.0.0.1", "::1", ...(options.host ?? [])])];
+    const done = await installCertificates({ cluster, namespace, secret, configMap, hosts, days }, signal);
+    terminal.write(
+      done === "made"
+        ? `Made the Secret ${namespace}/${secret}, good for ${days} days, and added its authority to the ConfigMap ${namespace}/${configMap}. The authority's key is gone.\n`
+        : `The Secret ${namespace}/${secret} is there and stays as it is.\n`,
+    );
+  });
+}
+
+interface InstallOptions {
+  readonly host?: readonly string[];
+  readonly kubernetes: string;
+  readonly namespace: string;
+  readonly secret: string;
+  readonly configmap: string;
+  readonly days: number;
 }
 
 function nextSteps(folder: string, names: readonly string[], host: string | undefined): string {

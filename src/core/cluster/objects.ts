@@ -167,6 +167,16 @@ export interface ClusterObjects {
 
 export type ClusterKind = keyof ClusterObjects;
 
+export const clusterKinds: readonly ClusterKind[] = [
+  "nodes",
+  "pods",
+  "namespaces",
+  "networkpolicies",
+  "services",
+  "endpointslices",
+  "servicecidrs",
+];
+
 /** The name under which an object stands among those of its kind: `name`, or `namespace/name`. */
 export function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
   return namespace === "" ? name : `${namespace}/${name}`;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { z } from "zod";
 
-import { KubeApiServer } from "../../support/kube-api.ts";
+import { KubeApiServer, type KubeApiOptions } from "../../support/kube-api.ts";
 import { writeKubeSchemas } from "../../support/kube-schemas.ts";
 import { toolPath } from "../../support/tools.ts";
 import { manifestSchema, type Manifest } from "./manifests.ts";
@@ -29,8 +29,11 @@ export class DeployedCluster {
     this.#kubeconfig = server.writeKubeconfig();
   }
 
-  static async start(serviceRange: string): Promise<DeployedCluster> {
-    return new DeployedCluster(await KubeApiServer.start({ serviceRange }));
+  static async start(
+    serviceRange: string,
+    options: Omit<KubeApiOptions, "serviceRange"> = {},
+  ): Promise<DeployedCluster> {
+    return new DeployedCluster(await KubeApiServer.start({ ...options, serviceRange }));
   }
 
   async stop(): Promise<void> {

@@ -171,6 +171,8 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
     });
     expect(answer.status).toBe(200);
     const address = (answer.body as { readonly ip?: string }).ip ?? String(answer.body);
+    const { body: tenants } = await get("/tenants");
+    expect(tenants).toContainEqual(expect.objectContaining({ name: "shop", segments: ["default"] }));
     await until("the address is explained by its Pod", async () => {
       const { body } = await get(`/explain/ip/${address}`);
       return JSON.stringify(body).includes("shop/web") || JSON.stringify(body).includes('"app":"web"');
@@ -309,9 +311,7 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
       const keys = new Set((found.spec.taints ?? []).map(({ key }) => key));
       const network = found.status.conditions?.find(({ type }) => type === "NetworkUnavailable");
       return (
-        !keys.has("romana.io/agent-not-ready") &&
-        keys.has("example.com/mine") &&
-        network?.status === "False"
+        !keys.has("romana.io/agent-not-ready") && keys.has("example.com/mine") && network?.status === "False"
       );
     });
   });
