@@ -95,6 +95,7 @@ export async function createControlPlane(
     reserved.put("service-range", [{ cidr: config.serviceRange, what: "the service range" }]);
   }
   const agents = new AgentReports(clock);
+  const ignoreHosts = agents.followHosts(addressing);
   const cluster =
     parts.cluster &&
     createCluster(parts.cluster, {
@@ -249,6 +250,7 @@ export async function createControlPlane(
       await terms.stop();
       await cluster?.stop();
       reserved.stop();
+      ignoreHosts();
       addressing.stop();
       await follower.stop();
     },

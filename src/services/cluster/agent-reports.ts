@@ -46,6 +46,22 @@ export class AgentReports {
     this.#listeners.forEach((listener) => listener(host));
   }
 
+  /** Forgets what agents said of hosts that are gone, whoever removed them. Returns what ends that. */
+  followHosts(hosts: {
+    host(name: string): unknown;
+    onBatch(
+      listener: (batch: { readonly reset: boolean; readonly hosts: readonly string[] }) => void,
+    ): () => void;
+  }): () => void {
+    return hosts.onBatch((batch) => {
+      for (const name of batch.reset ? this.#reports.keys() : batch.hosts) {
+        if (hosts.host(name) === undefined) {
+          this.forget(name);
+        }
+      }
+    });
+  }
+
   /** The host is gone, or another machine under its name. */
   forget(host: string): void {
     this.#reports.delete(host);
