@@ -3,8 +3,9 @@ import { NodeController } from "../controllers/node-controller.ts";
 import type { NodeCloud } from "../controllers/node-instances.ts";
 import { ServiceRangeKeeper } from "../controllers/service-range-keeper.ts";
 import type { TopologyFileWatcherOptions } from "../controllers/topology-file-watcher.ts";
+import type { KnownHost } from "../core/cluster/plan-nodes.ts";
 import { API_SERVICE } from "../core/cluster/service-range.ts";
-import { standingOf, type NodeStanding } from "../core/cluster/standing.ts";
+import type { NodeStanding } from "../core/cluster/standing.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 import { readIpv4 } from "../core/net/ipv4.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -14,6 +15,7 @@ import type { AddressingService } from "../services/addressing-service.ts";
 import type { AgentReports } from "../services/cluster/agent-reports.ts";
 import { ClusterView } from "../services/cluster/cluster-view.ts";
 import { EndpointIndex } from "../services/cluster/endpoint-index.ts";
+import { NodeStandings } from "../services/cluster/node-standings.ts";
 import type { ObjectReader } from "../services/cluster/object-view.ts";
 import { PodSegments } from "../services/cluster/pod-segments.ts";
 import { ClusterEventRecorder } from "../services/event-recorder.ts";
@@ -42,8 +44,8 @@ export interface ClusterSide {
   readonly events: ClusterEventRecorder;
   /** What makes hosts of Nodes, for a term; `cloud`: what EC2 says of their machines. */
   nodeController(cloud: NodeCloud | undefined): NodeController;
-  /** What Kubernetes says of a host as a gateway; a host that is no Node is ready. */
-  standing(host: string): NodeStanding;
+  /** What Kubernetes says of a host as a gateway, see `NodeStandings`. */
+  standing(host: KnownHost): NodeStanding;
   /** Calls the listener when that changed for a host; it must not throw. Returns what ends that. */
   onStanding(listener: () => void): () => void;
   /** Resolves when the ranges of service addresses are known. Rejects with the signal's reason. */
@@ -62,12 +64,14 @@ export interface ClusterSurroundings {
   readonly agents: AgentReports;
   /** `--service-range`. */
   readonly serviceRange: Cidr | undefined;
+  /** Whether machines are EC2's. */
+  readonly cloud: boolean;
 }
 
 /** Builds what follows the cluster on every replica. */
 export function createCluster(
   { source, writer, config }: ClusterParts,
-  { clock, log, addressing, reserved, agents, serviceRange }: ClusterSurroundings,
+  { clock, log, addressing, reserved, agents, serviceRange, cloud: inCloud }: ClusterSurroundings,
 ): ClusterSide {
   const view = new ClusterView(source);
   const endpoints = new EndpointIndex({ addresses: addressing, pods: view.pods });
@@ -79,6 +83,7 @@ export function createCluster(
     onRange: (list) => reserved.put("service-range", list),
     log: log.child({ component: "cluster" }),
   });
+  const standings = new NodeStandings({ nodes: view.nodes, cloud: inCloud });
   return {
     view,
     endpoints,
@@ -96,17 +101,8 @@ export function createCluster(
         clock,
         log: log.child({ component: "nodes" }),
       }),
-    standing: (host) => {
-      const node = view.nodes.get(host);
-      return node === undefined ? "ready" : standingOf(node);
-    },
-    onStanding: (listener) =>
-      view.nodes.onChange((change) => {
-        const before = change.kind === "put" ? change.before : undefined;
-        if (before === undefined || standingOf(before) !== standingOf(change.object)) {
-          listener();
-        }
-      }),
+    standing: (host) => standings.standing(host),
+    onStanding: (listener) => standings.onChange(() => listener()),
     serviceIp: async (signal) => {
       await ranges.whenTold(signal);
       // The API server makes it some moments after it begins to answer.

@@ -113,6 +113,7 @@ export async function createControlPlane(
       reserved,
       agents,
       serviceRange: config.serviceRange,
+      cloud: parts.cloud !== undefined,
     });
   const chooseTopology = (abort: AbortSignal): Promise<unknown> =>
     chooseInitialTopology({

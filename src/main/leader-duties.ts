@@ -104,10 +104,10 @@ function routingView(addressing: AddressingService, cluster: ClusterSide | undef
       hostsOf: (leaf) => layout.hostsOf(leaf).map(({ name }) => name),
       blocksOf: (host) => layout.blocksOf(host),
     })),
-    hosts: addressing.hosts().hosts.map(({ name, ip }) => ({
-      name,
-      ip,
-      standing: cluster?.standing(name) ?? "ready",
+    hosts: addressing.hosts().hosts.map((host) => ({
+      name: host.name,
+      ip: host.ip,
+      standing: cluster?.standing(host) ?? "ready",
     })),
   };
 }

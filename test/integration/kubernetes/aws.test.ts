@@ -175,7 +175,7 @@ describe.skipIf(requireKubeApi() || requireMoto())("a controller in a cluster on
     expect(await sight.isPlaced("n1")).toBe(true);
   });
 
-  it("moves routes off a node that is cordoned, and back when the other one is", async () => {
+  it("moves routes off a node that is cordoned or has lost its Node, while another node can take them", async () => {
     // Groups are filled evenly: one more than there are, so that two share one.
     const machines = await lab.vpc.runMany(2, GROUPS_PER_ZONE);
     const byName = new Map(machines.map((machine, index) => [`c${index}`, machine]));
@@ -207,6 +207,14 @@ describe.skipIf(requireKubeApi() || requireMoto())("a controller in a cluster on
     await until(`${carrier} carries them again`, async () =>
       (await routes()).every((each) => each.get(group) === interfaceId),
     );
+
+    // Its Node is gone, and the instance runs: the host stays, and hands its routes over.
+    await cordon(standIn, null);
+    await remove(lab.kube, node({ name: carrier }));
+    await until(`${standIn} carries the routes of ${group} again`, async () =>
+      (await routes()).every((each) => each.has(group) && each.get(group) !== interfaceId),
+    );
+    expect(await sight.isPlaced(carrier)).toBe(true);
     expect(await sight.isPlaced(standIn)).toBe(true);
   });
 
