@@ -45,6 +45,8 @@ export interface NodeRegistry {
 
 export interface NodeControllerOptions {
   readonly nodes: ObjectReader<ClusterNode>;
+  /** Why what is known of Nodes may be old, "" while all is well (`ClusterSource.state`). Absent: it is known whenever it is synced. */
+  readonly nodesProblem?: () => string;
   readonly registry: NodeRegistry;
   /** Absent without AWS. */
   readonly cloud: NodeCloud | undefined;
@@ -230,7 +232,12 @@ export class NodeController {
         return gone?.uid === (host.node?.uid ?? "") ? now - gone.since : undefined;
       },
       hold: () => {
-        hold ??= this.#hold(holdOf(nodes, registry.hosts().hosts, world));
+        const problem = this.#options.nodesProblem?.() ?? "";
+        hold ??= this.#hold(
+          problem === ""
+            ? holdOf(nodes, registry.hosts().hosts, world)
+            : "it is not known now which Nodes there are",
+        );
         return hold;
       },
     };
@@ -381,11 +388,14 @@ export class NodeController {
     });
   }
 
-  /** Milliseconds until the grace time of a host is over, without AWS. */
+  /** Milliseconds until the grace time of a host is over, without AWS, or until it is looked again whether removal is still held. */
   #graceMs(): number | undefined {
     const { hostGraceMs, clock } = this.#options;
-    if (this.#instances !== undefined || this.#gone.size === 0 || this.#held !== "") {
+    if (this.#instances !== undefined || this.#gone.size === 0) {
       return undefined;
+    }
+    if (this.#held !== "") {
+      return LAST_RETRY_MS;
     }
     const first = Math.min(...[...this.#gone.values()].map(({ since }) => since));
     return Math.max(1, first + hostGraceMs - clock.monotonic());

@@ -74,6 +74,7 @@ export function createCluster(
     services: view.services,
     flag: serviceRange,
     onRange: (list) => reserved.put("service-range", list),
+    clock,
     log: log.child({ component: "cluster" }),
   });
   return {
@@ -90,6 +91,7 @@ export function createCluster(
     nodeController: (cloud) =>
       new NodeController({
         nodes: view.nodes,
+        nodesProblem: () => source.state("nodes").problem,
         registry: addressing,
         cloud,
         hostGraceMs: config.hostGraceMs,

@@ -75,8 +75,9 @@ export interface ClusterEvent {
 export interface ClusterWriter {
   /** Takes the taints of that key off a node, while it is as `node` says (resourceVersion). Nothing to take off: done. */
   removeTaint(node: ClusterNode, key: string, signal: AbortSignal): Promise<void>;
+  /** On the very node that is meant, by its UID: else `CLUSTER_CONFLICT`. */
   setCondition(
-    node: { readonly name: string },
+    node: { readonly name: string; readonly uid: string },
     condition: {
       readonly type: string;
       readonly status: "True" | "False" | "Unknown";

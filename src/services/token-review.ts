@@ -4,6 +4,7 @@ import type { TokenAuthenticator } from "../ports/authenticator.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { TokenReviewer } from "../ports/cluster.ts";
 import type { Logger } from "../ports/logger.ts";
+import { Troubles } from "./troubles.ts";
 
 export interface TokenReviewOptions {
   readonly reviewer: TokenReviewer;
@@ -51,18 +52,17 @@ interface Kept {
  */
 export class TokenReviewAuthenticator implements TokenAuthenticator {
   readonly #options: TokenReviewOptions;
-  readonly #log: Logger;
   readonly #kept = new Map<string, Kept>();
   readonly #reviews = new Map<string, Promise<Verdict>>();
   readonly #waiting: (() => void)[] = [];
   /** Hashes of tokens that stood for somebody when they were reviewed last. */
   readonly #trusted = new Set<string>();
   #inFlight = 0;
-  #trouble = "";
+  readonly #troubles: Troubles<"review">;
 
   constructor(options: TokenReviewOptions) {
     this.#options = options;
-    this.#log = options.log.child({ component: "token-review" });
+    this.#troubles = new Troubles(options.log.child({ component: "token-review" }));
   }
 
   /**
@@ -120,7 +120,7 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
       const found = await reviewer.review(token, audience, stop.signal);
       const verdict = found === undefined ? undefined : this.#verdict(found);
       this.#keep(key, { verdict, untilMs });
-      this.#calm();
+      this.#troubles.went("review", "tokens of the cluster are reviewed again");
       return verdict;
     } catch (error) {
       throw this.#failed(error);
@@ -204,15 +204,11 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
 
   /** What a caller is told when the API server could not be asked; the log has the reason, once. */
   #failed(error: unknown): NetworkError {
-    const isKnown = error instanceof NetworkError;
-    const code = isKnown ? error.code : String(error);
-    if (code !== this.#trouble) {
-      this.#trouble = code;
-      this.#log[isKnown && error.kind !== "invalid" ? "warn" : "error"](
-        { ...(isKnown ? error.details : {}), err: error },
-        "tokens of the cluster cannot be reviewed; their holders are asked to try again",
-      );
-    }
+    this.#troubles.failed(
+      "review",
+      error,
+      "tokens of the cluster cannot be reviewed; their holders are asked to try again",
+    );
     return new NetworkError(
       "transient",
       "TOKEN_REVIEW_FAILED",
@@ -220,13 +216,6 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
       {},
       error,
     );
-  }
-
-  #calm(): void {
-    if (this.#trouble !== "") {
-      this.#log.info({ was: this.#trouble }, "tokens of the cluster are reviewed again");
-      this.#trouble = "";
-    }
   }
 }
 

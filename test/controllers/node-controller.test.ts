@@ -90,6 +90,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
   let view: ObjectView<ClusterNode>;
   let ec2: FakeEc2;
   let agents: AgentReports;
+  let problem: string;
   let events: Omit<ClusterEvent, "firstMs">[];
   let controller: NodeController;
   beforeEach(async () => {
@@ -101,6 +102,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     ec2 = new FakeEc2();
     agents = new AgentReports(clock);
     events = [];
+    problem = "";
     controller = begin();
   });
   afterEach(() => controller.stop());
@@ -108,6 +110,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
   function begin(): NodeController {
     const made = new NodeController({
       nodes: view,
+      nodesProblem: () => problem,
       registry: service,
       cloud: cloud ? { describe: ec2.describe, placed: ec2.turnOff, look: ec2.look } : undefined,
       hostGraceMs: GRACE_MS,
@@ -500,6 +503,48 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
       expect(names()).toEqual(["node-2"]);
     },
   );
+
+  it.for(offAws)("and stay while it is not known which Nodes there are", async () => {
+    view.replace([nodeOn(1), nodeOn(2)]);
+    await settle();
+    view.remove(nodeOn(1));
+    await clock.advance(60_000);
+    problem = "watch nodes: nobody answers";
+    await clock.advance(2 * GRACE_MS);
+    await settle();
+    const meanwhile = names();
+    problem = "";
+    await clock.advance(31_000);
+    await settle();
+
+    expect(meanwhile).toEqual(["node-1", "node-2"]);
+    expect(names()).toEqual(["node-2"]);
+  });
+
+  it.for(onAws)("ask EC2 about nothing more after the end", async () => {
+    const gate = Promise.withResolvers<void>();
+    const answerOf = ec2.describe;
+    ec2.describe = async (id) => {
+      const answer = answerOf(id);
+      await gate.promise;
+      return answer;
+    };
+    await controller.stop();
+    controller = begin();
+    view.replace(Array.from({ length: 8 }, (_, index) => nodeOn(index + 1)));
+    await settle();
+    view.put(nodeOn(20));
+    await settle();
+    const asked = ec2.described.length;
+    const stopped = controller.stop();
+    gate.resolve();
+    await stopped;
+    await settle();
+
+    expect(asked).toBe(8);
+    expect(ec2.described).toHaveLength(8);
+    expect(clock.pendingTimers).toBe(0);
+  });
 
   it.for(offAws)("and stay when their Node comes back within the grace time", async () => {
     view.replace([nodeOn(1), nodeOn(2)]);
