@@ -34,6 +34,8 @@ export interface KubeLabOptions {
   readonly etcdProgram?: string;
   /** Zones of a VPC in moto; without it there is none, and controllers run with `--cloud=none`. */
   readonly zones?: number;
+  /** The first two octets of the VPC's addresses: `10.40` unless given. What lies in `127` answers probes. */
+  readonly vpcOctets?: string;
   readonly serviceRange?: string;
 }
 
@@ -108,7 +110,7 @@ export class KubeLab {
         credentials: { accessKeyId: "test", secretAccessKey: "test" },
       });
       undo.push(() => hand.destroy());
-      const vpc = await MotoVpc.create(hand, "10.40", options.zones);
+      const vpc = await MotoVpc.create(hand, options.vpcOctets ?? "10.40", options.zones);
       return new KubeLab({ etcd, kube, moto, hand, vpc }, kubeconfig);
     } catch (error) {
       for (const step of undo.toReversed()) {

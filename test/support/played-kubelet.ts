@@ -225,6 +225,10 @@ export class PlayedKubelet {
       ...Object.fromEntries(Object.entries(given).map(([key, value]) => [key, this.#here(value)])),
       KUBERNETES_SERVICE_HOST: "127.0.0.1",
       KUBERNETES_SERVICE_PORT: String(this.#server.port),
+      // What was compiled for earlier tests: a start takes a third of the time then.
+      ...(process.env["NODE_COMPILE_CACHE"] === undefined
+        ? {}
+        : { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] }),
       ...this.#node.environment,
     };
   }

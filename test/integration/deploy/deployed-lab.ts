@@ -14,7 +14,7 @@ import { DeployedCluster } from "./cluster.ts";
 
 export const CONTROLLER = "/apis/apps/v1/namespaces/kube-system/deployments/romana-controller";
 const LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/romana-controller";
-const READY_MS = 40_000;
+const READY_MS = 20_000;
 
 /** What a platform's manifests take for granted of a control-plane node. */
 export interface Platform {
@@ -122,7 +122,7 @@ export class DeployedLab {
         [etcd.key]: this.#files.key,
       },
       instead: [
-        ["0.0.0.0:9600", `127.0.0.1:${port}`],
+        ["0.0.0.0:9600", `https://127.0.0.1:${port}`],
         ["127.0.0.1:9600", `127.0.0.1:${port}`],
         [etcd.endpoint, this.etcd.endpoint],
         [ownEtcdEndpoint, this.ownEtcd.endpoint],
@@ -138,17 +138,22 @@ export class DeployedLab {
     const [port = 0] = await freePorts(1);
     const kubelet = this.kubelet(`control-plane-of-${name}`, port);
     const container = await kubelet.run(CONTROLLER, name);
+    let said = "";
     await until(
       `${name} is ready`,
       async () => {
         if (!container.isRunning) {
           throw new Error(`${name} ended: ${container.output.slice(-4000)}`);
         }
-        return (await ask(port, "GET", "/readyz", {}).catch(() => undefined))?.status === 200;
+        said = await ask(port, "GET", "/readyz", {}).then(
+          ({ status, text }) => `${status} ${text}`,
+          (error: unknown) => String(error),
+        );
+        return said.startsWith("200 ");
       },
       READY_MS,
     ).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${container.output.slice(-4000)}`);
+      throw new Error(`${String(error)}, ${said}: ${container.output.slice(-4000)}`);
     });
     const path = join(container.folderOf("/run/romana"), "api.sock");
     return {

@@ -103,6 +103,12 @@ const accepted: readonly (readonly [object: string, check: string, reason: strin
         ],
       ] as const,
   ),
+  ["Job romana-certs", "pod-networkpolicy", "a NetworkPolicy does not hold for Pods of the host's network"],
+  [
+    "Job romana-certs",
+    "container-image-pull-policy",
+    "the tag names one image, that of the controller beside it",
+  ],
   [
     "Deployment romana-controller",
     "deployment-has-host-podantiaffinity",

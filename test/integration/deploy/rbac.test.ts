@@ -7,7 +7,9 @@ import { requireKubeApi } from "../../support/kube-api.ts";
 import { DeployedCluster } from "./cluster.ts";
 import { requireTools } from "./manifests.ts";
 
-const rbac = readFileSync("deploy/kubernetes/base/rbac.yaml", "utf8");
+const rbac = ["rbac", "certs"]
+  .map((name) => readFileSync(`deploy/kubernetes/base/${name}.yaml`, "utf8"))
+  .join("---\n");
 
 const verbs = [
   "get",
@@ -126,6 +128,20 @@ describe.skipIf(requireKubeApi() || requireTools("kubectl"))("the roles of deplo
     });
 
     expect(may).toBe(expected);
+  });
+
+  it("let the Job for certificates create in kube-system, change the ConfigMap of authorities, and read no Secret", async () => {
+    expect(await allowed("romana-certs")).toEqual({});
+    expect(sorted(await allowed("romana-certs", "kube-system"))).toEqual(
+      sorted({ "/secrets": ["create"], "/configmaps": ["create"] }),
+    );
+    const may = async (verb: string, kind: string, name: string): Promise<boolean> =>
+      ask("romana-certs", { resource: `/${kind}`, verb, namespace: "kube-system", name });
+    expect(await may("get", "secrets", "romana-tls")).toBe(false);
+    expect(await may("get", "configmaps", "romana-ca")).toBe(true);
+    expect(await may("update", "configmaps", "romana-ca")).toBe(true);
+    expect(await may("delete", "configmaps", "romana-ca")).toBe(false);
+    expect(await may("get", "configmaps", "kubeadm-config")).toBe(false);
   });
 
   it("let the agent do nothing at all", async () => {
