@@ -105,7 +105,6 @@ export async function createControlPlane(
       reserved,
       agents,
       serviceRange: config.serviceRange,
-      cloud: parts.cloud !== undefined,
     });
   const tenants = new TenantService({
     store,
