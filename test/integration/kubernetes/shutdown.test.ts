@@ -25,11 +25,11 @@ describe.skipIf(requireKubeApi())("a controller whose API server shuts down in g
 
   it("serves the last state until it is back, however long that takes, and misses nothing", async () => {
     await windows.during(async () => {
-      const ended = lab.kube.kill("SIGTERM");
       let isGone = false;
-      void ended.then(() => {
+      const ended = (async () => {
+        await lab.kube.kill("SIGTERM");
         isGone = true;
-      });
+      })();
       // With watches open it takes up to a minute.
       await until(
         "it is gone, and the last state was served throughout",
@@ -42,6 +42,7 @@ describe.skipIf(requireKubeApi())("a controller whose API server shuts down in g
         100_000,
         250,
       );
+      await ended;
       await until("it is noticed", async () => (await sight.problems()).length > 0);
       await lab.etcd.etcdctl(["del", "/registry/networkpolicies/shop/before"]);
       expect(await sight.allocate("web.shop.1", "n1")).toMatchObject({ status: 200 });

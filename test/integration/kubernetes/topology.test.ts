@@ -1,11 +1,10 @@
-import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { romana } from "../../cli/romana.ts";
 import { requireKubeApi } from "../../support/kube-api.ts";
 import { KubeLab, type LabFollower } from "../../support/kube-lab.ts";
 import { create, namespace, networkPolicy, node } from "../../support/kube-objects.ts";
@@ -13,7 +12,6 @@ import { until } from "../../support/moto-lab.ts";
 import { eventsOf, Sight, told, TWO_ZONES } from "./sight.ts";
 
 const CONF = "romana-network-conf";
-const run = promisify(execFile);
 
 /** The same groups in another range. */
 const inRange = (cidr: string): object => ({
@@ -55,15 +53,6 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     until(`${type} event: ${part}`, async () =>
       (await notes()).some((note) => note.startsWith(`${type}: `) && note.includes(part)),
     );
-  const romana = (...args: readonly string[]): Promise<unknown> =>
-    run(process.execPath, ["--disable-warning=ExperimentalWarning", "src/main/cli.ts", ...args], {
-      env: {
-        HOME: "/nonexistent",
-        PATH: process.env["PATH"],
-        ROMANA_URL: `http://127.0.0.1:${controller.process.port}`,
-      },
-      timeout: 30_000,
-    });
 
   it("is not begun with a file that overlaps the service range; the log says so, and all else goes on", async () => {
     write(inRange("10.100.0.0/16"));
@@ -107,7 +96,8 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     expect(event?.regarding).toMatchObject({ kind: "ConfigMap", namespace: "kube-system", name: CONF });
     expect(await networks()).toEqual(["10.112.0.0/12"]);
 
-    await romana("topology", "update", file);
+    const env = { ROMANA_URL: `http://127.0.0.1:${controller.process.port}` };
+    expect(await romana(["topology", "update", file], { env })).toMatchObject({ code: 0 });
     expect(await networks()).toEqual(["10.112.0.0/12", "10.8.0.0/16"]);
     expect(await sight.isPlaced("n1")).toBe(true);
   });
