@@ -123,6 +123,7 @@ describe.skipIf(lacks)("what is deployed with kOps on AWS, run as its manifests 
       return hosts.length === ZONES && hosts.every(({ placed }) => placed);
     });
     await until("every table leads to every group", async () => (await routes()).length === ZONES * ZONES);
+    expect(new Set(await routes()).size).toBe(ZONES);
   });
 
   it("takes an agent's token of its node", async () => {
@@ -166,7 +167,10 @@ describe.skipIf(lacks)("what is deployed with kOps on AWS, run as its manifests 
 
     expect(
       lab.cluster.kubectl([
-        ...["-n", "kube-system", "set", "image", "deployment/romana-controller"],
+        "--namespace=kube-system",
+        "set",
+        "image",
+        "deployment/romana-controller",
         "controller=romana/romana:v2.0.0",
       ]),
     ).toMatchObject({ ok: true });

@@ -214,7 +214,7 @@ describe.skipIf(lacks)("what is deployed on kubeadm, run as its manifests say", 
       const { hosts } = await controller.client.hosts();
       expect(hosts.map(({ name: host }) => host).toSorted()).toEqual(nodes.map((each) => each.name));
       if (name === "custom-network") {
-        expect(hosts.map(({ groups }) => groups[0]?.cidr).toSorted()).toEqual([
+        expect(hosts.map(({ groups }) => groups[0]?.cidr ?? "").toSorted()).toEqual([
           "10.112.0.0/16",
           "10.113.0.0/16",
         ]);
