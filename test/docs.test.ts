@@ -129,6 +129,22 @@ describe("docs/routes.md", () => {
   });
 });
 
+describe("docs/kubernetes.md", () => {
+  it("has a row for every event, and no other", () => {
+    const rows = firstColumn("docs/kubernetes.md", "Events");
+
+    expect([...new Set(rows)]).toEqual(eventsInSources());
+    expect(rows.length).toBeGreaterThan(10);
+  });
+
+  it("names every reason of a condition", () => {
+    const reasons = reasonsIn(["src/controllers/node-readiness.ts"]);
+
+    expect(reasons.filter((reason) => !read("docs/kubernetes.md").includes(`\`${reason}\``))).toEqual([]);
+    expect(reasons).toHaveLength(2);
+  });
+});
+
 describe("decision records", () => {
   it("are numbered without a gap", () => {
     const numbers = records.map((record) => basename(record).slice(0, 4));
@@ -278,6 +294,30 @@ function kindsInSources(): readonly {
   return sources.flatMap((file) =>
     [...read(file).matchAll(pair)].map(([, kind = "", code = ""]) => ({ code, kind, file })),
   );
+}
+
+/** Reasons of events, sorted. */
+function eventsInSources(): readonly string[] {
+  const writers = sources.filter(
+    (file) => /^src\/(core\/cluster|controllers)\//.test(file) && !file.endsWith("/node-readiness.ts"),
+  );
+  return reasonsIn(writers);
+}
+
+/** What stands behind `reason:`, one or several, behind the type of an event, or in a constant. */
+function reasonsIn(files: readonly string[]): readonly string[] {
+  const word = '"([A-Z][a-z]+(?:[A-Z][a-z]+)+)"';
+  const found = files.flatMap((file) => {
+    const text = withoutComments(read(file));
+    const behind = [...text.matchAll(/\breason:\s*((?:\|?\s*"[A-Z][A-Za-z]+"\s*)+)/g)].map(
+      ([, all = ""]) => all,
+    );
+    const others = text.match(new RegExp(`(?:"(?:Normal|Warning)", |^const [A-Z_]+ = )${word}`, "gm")) ?? [];
+    return [...behind, ...others].flatMap((each) =>
+      [...each.matchAll(new RegExp(word, "g"))].map(([, name = ""]) => name),
+    );
+  });
+  return [...new Set(found)].toSorted();
 }
 
 function withoutComments(text: string): string {

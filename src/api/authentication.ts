@@ -56,7 +56,9 @@ export function authenticate(
     reply.raw.once("close", () =>
       stop.abort(new NetworkError("transient", "REQUEST_ABANDONED", "the client went away")),
     );
-    const work = callerOf(token, stop.signal).then((caller) => admit(request, reply, access, caller));
+    const work = callerOf(token, sourceOf(request), stop.signal).then(({ caller, isCounted }) =>
+      admit(request, reply, access, caller, isCounted),
+    );
     // oxlint-disable-next-line promise/no-callback-in-promise -- a promise for every request only for those with a token
     work.then(done, done);
   });
@@ -67,23 +69,25 @@ export function authenticate(
     reply: FastifyReply,
     access: Access,
     caller: Caller | NetworkError,
+    isCounted = false,
   ): NetworkError | undefined {
     if (caller instanceof NetworkError) {
-      return refuse(request, reply, caller);
+      return refuse(request, reply, caller, isCounted);
     }
     request.caller = caller;
     return decideAccess(caller, access) === "denied" ? denied(caller, request) : undefined;
   }
 
-  /** The answer to somebody who is not known. */
-  function refuse(request: FastifyRequest, reply: FastifyReply, error: NetworkError): NetworkError {
-    const source = request.raw.socket.remoteAddress ?? "";
-    if (failures.isTooMany(source, clock.monotonic())) {
-      return new NetworkError(
-        "transient",
-        "AUTH_THROTTLED",
-        "too many requests from this address failed to say who asks: wait a second, and correct the credentials",
-      );
+  /** The answer to somebody who is not known; `isCounted`: as a failure, already. */
+  function refuse(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    error: NetworkError,
+    isCounted: boolean,
+  ): NetworkError {
+    const source = sourceOf(request);
+    if (!isCounted && failures.isTooMany(source, clock.monotonic())) {
+      return throttled();
     }
     log.warn(
       { source, method: request.method, route: request.routeOptions.url, code: error.code },
@@ -96,18 +100,45 @@ export function authenticate(
     return error;
   }
 
-  async function callerOf(token: string, signal: AbortSignal): Promise<Caller | NetworkError> {
+  /** Whoever makes others be asked is counted as if it failed until it is known that it did not: else a flood of made-up tokens were a flood of reviews. */
+  async function callerOf(
+    token: string,
+    source: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly caller: Caller | NetworkError; readonly isCounted: boolean }> {
+    let isCounted = false;
+    const count = (): void => {
+      if (!isCounted && failures.isTooMany(source, clock.monotonic())) {
+        throw throttled();
+      }
+      isCounted = true;
+    };
+    const takeBack = (): void => {
+      if (isCounted) {
+        failures.takeBack(source);
+      }
+    };
     for (const authenticator of tokens) {
-      const caller = await authenticator.callerOf(token, signal);
-      if (caller !== undefined) {
-        return caller;
+      try {
+        const caller = await authenticator.callerOf(token, signal, count);
+        if (caller !== undefined) {
+          takeBack();
+          return { caller, isCounted };
+        }
+      } catch (error) {
+        // Whoever leaves has made others be asked all the same.
+        if (!signal.aborted) {
+          takeBack();
+        }
+        throw error;
       }
     }
-    return new NetworkError(
+    const caller = new NetworkError(
       "invalid",
       "TOKEN_UNKNOWN",
-      "the token of this request is not known here: use one that stands in the controller's token file",
+      "the token of this request is not known here: use one that stands in the controller's token file, or one of the cluster's for our audience",
     );
+    return { caller, isCounted };
   }
 
   function callerWithoutToken(request: FastifyRequest): Caller | NetworkError {
@@ -127,6 +158,18 @@ export function authenticate(
           `callers on loopback are trusted when they ask for an address or a name without a dot, and this request asks for "${headers.host ?? ""}": use 127.0.0.1, or send a token`,
         );
   }
+}
+
+function throttled(): NetworkError {
+  return new NetworkError(
+    "transient",
+    "AUTH_THROTTLED",
+    "too many requests from this address failed to say who asks: wait a second, and correct the credentials",
+  );
+}
+
+function sourceOf(request: FastifyRequest): string {
+  return request.raw.socket.remoteAddress ?? "";
 }
 
 const CHALLENGE = 'Bearer realm="romana"';

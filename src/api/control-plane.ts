@@ -67,6 +67,8 @@ export interface NewAddress {
 export interface PodOwners {
   /** The segment that the labels of this very Pod (by UID) name; `undefined` while the Pod is not known, and where they name none. */
   segmentOf(pod: PodReference): string | undefined;
+  /** The node of this very Pod (by UID); `undefined` while the Pod is not known, or on none. */
+  nodeOf(pod: PodReference): string | undefined;
 }
 
 /** Topology, hosts, networks, blocks and addresses. Reads answer from memory. */

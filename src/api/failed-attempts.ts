@@ -15,7 +15,10 @@ function sourceOf(address: string): string {
   return [...head, ...zeros, ...tail].slice(0, 4).join(":");
 }
 
-/** Counts failed attempts to be known, by source, so that guessing and its log lines stay slow. What succeeds is never held up. */
+/**
+ * Counts failed attempts to be known, by source, so that guessing, its log lines and what it costs others stay slow. An attempt for which somebody else has to be asked counts before
+ * that, and no more when it succeeds.
+ */
 export class FailedAttempts {
   readonly #buckets = new Map<string, TokenBucket>();
 
@@ -32,5 +35,10 @@ export class FailedAttempts {
       }
     }
     return bucket.take(nowMs, true) > 0;
+  }
+
+  /** What was counted was no failure of this source. */
+  takeBack(source: string): void {
+    this.#buckets.get(sourceOf(source))?.giveBack();
   }
 }

@@ -28,6 +28,7 @@ const LAST_RETRY_MS = 30_000;
 /** What is needed of the addressing side. */
 export interface NodeRegistry {
   hosts(): { readonly hosts: readonly HostView[] };
+  networks(): readonly unknown[];
   host(name: string): HostView | undefined;
   hostAt(ip: Ipv4): HostView | undefined;
   addHosts(
@@ -44,6 +45,8 @@ export interface NodeRegistry {
 
 export interface NodeControllerOptions {
   readonly nodes: ObjectReader<ClusterNode>;
+  /** Why what is known of Nodes may be old, "" while all is well (`ClusterSource.state`). Absent: it is known whenever it is synced. */
+  readonly nodesProblem?: () => string;
   readonly registry: NodeRegistry;
   /** Absent without AWS. */
   readonly cloud: NodeCloud | undefined;
@@ -83,7 +86,14 @@ export class NodeController {
   constructor(options: NodeControllerOptions) {
     this.#options = options;
     const { cloud, clock, log, events } = options;
-    this.#notices = new NodeNotices({ events, log, cloud: cloud !== undefined });
+    this.#notices = new NodeNotices({
+      events,
+      log,
+      cloud: cloud !== undefined,
+      clock,
+      hasNetworks: () => options.registry.networks().length > 0,
+      again: (names) => this.#look(names),
+    });
     this.#instances =
       cloud === undefined
         ? undefined
@@ -121,6 +131,7 @@ export class NodeController {
   async stop(): Promise<void> {
     this.#ends.forEach((end) => end());
     this.#timer?.cancel();
+    this.#notices.stop();
     this.#abort.abort(new Error("the controller stops"));
     await this.#work;
     await this.#instances?.settled();
@@ -194,12 +205,8 @@ export class NodeController {
   async #reconcile(names: readonly string[]): Promise<void> {
     const { removals, register, waits, events } = planNodes(names, this.#world());
     this.#note(names, waits);
-    for (const name of names) {
-      this.#notices.tell(
-        name,
-        events.filter((event) => event.name === name),
-      );
-    }
+    const byName = Map.groupBy(events, ({ name }) => name);
+    names.forEach((name) => this.#notices.tell(name, byName.get(name) ?? []));
     const kept = await this.#remove(removals);
     await this.#register(register.filter(({ name }) => !kept.has(name)));
     const { registry, nodes } = this.#options;
@@ -225,7 +232,12 @@ export class NodeController {
         return gone?.uid === (host.node?.uid ?? "") ? now - gone.since : undefined;
       },
       hold: () => {
-        hold ??= this.#hold(holdOf(nodes, registry.hosts().hosts, world));
+        const problem = this.#options.nodesProblem?.() ?? "";
+        hold ??= this.#hold(
+          problem === ""
+            ? holdOf(nodes, registry.hosts().hosts, world)
+            : "it is not known now which Nodes there are",
+        );
         return hold;
       },
     };
@@ -376,11 +388,14 @@ export class NodeController {
     });
   }
 
-  /** Milliseconds until the grace time of a host is over, without AWS. */
+  /** Milliseconds until the grace time of a host is over, without AWS, or until it is looked again whether removal is still held. */
   #graceMs(): number | undefined {
     const { hostGraceMs, clock } = this.#options;
-    if (this.#instances !== undefined || this.#gone.size === 0 || this.#held !== "") {
+    if (this.#instances !== undefined || this.#gone.size === 0) {
       return undefined;
+    }
+    if (this.#held !== "") {
+      return LAST_RETRY_MS;
     }
     const first = Math.min(...[...this.#gone.values()].map(({ since }) => since));
     return Math.max(1, first + hostGraceMs - clock.monotonic());

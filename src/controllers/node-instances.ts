@@ -109,6 +109,9 @@ export class NodeInstances {
 
   /** Asks about these, as far as it is time to: a few alone; of many new ones a look at all of the VPC has to tell first. */
   ask(wanted: ReadonlySet<string>, signal: AbortSignal): void {
+    if (signal.aborted) {
+      return;
+    }
     const now = this.#options.clock.monotonic();
     const due = [...wanted].filter((id) => !this.#inFlight.has(id) && this.#question(id).retryAt <= now);
     const isNew = (id: string): boolean => !this.#question(id).looked && this.#question(id).attempts === 0;

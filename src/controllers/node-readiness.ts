@@ -20,8 +20,8 @@ export interface NodeReadinessOptions {
   readonly hosts: Pick<NodeRegistry, "onBatch"> & { host(name: string): KnownHost | undefined };
   readonly agents: Pick<AgentReports, "of" | "isSilent" | "onReport">;
   readonly writer: Pick<ClusterWriter, "removeTaint" | "setCondition">;
-  /** Whether nothing is open for the groups of this host; always, where there are no routes. */
-  readonly routesStand: (host: string) => boolean;
+  /** As of this moment: whether nothing is open for the groups of a host; always, where there are no routes. What is found out for one node serves the others of a look. */
+  readonly routes: () => (host: string) => boolean;
   /** Whether machines are EC2's. */
   readonly cloud: boolean;
   readonly clock: Clock;
@@ -62,7 +62,7 @@ export class NodeReadiness {
       nodes.onChange((change) => {
         const { name } = change.object;
         if (change.kind === "delete") {
-          [this.#written, this.#waiting].forEach((known) => known.delete(name));
+          [this.#written, this.#waiting, this.#queued].forEach((known) => known.delete(name));
           this.#setbacks.succeeded(name);
         } else {
           this.#look(name);
@@ -73,7 +73,10 @@ export class NodeReadiness {
         if (batch.reset) {
           this.look();
         } else {
-          batch.hosts.forEach((name) => this.#look(name));
+          batch.hosts
+            .filter((name) => hosts.host(name) === undefined)
+            .forEach((name) => this.#since.delete(name));
+          this.#lookAt(batch.hosts);
         }
       }),
     ];
@@ -89,8 +92,13 @@ export class NodeReadiness {
 
   /** Looks at every node again: routes were written. */
   look(): void {
-    for (const { name } of this.#options.nodes.values()) {
-      this.#look(name);
+    this.#lookAt([...this.#options.nodes.values()].map(({ name }) => name));
+  }
+
+  #lookAt(names: Iterable<string>): void {
+    const routesStand = this.#options.routes();
+    for (const name of names) {
+      this.#look(name, routesStand);
     }
   }
 
@@ -113,8 +121,8 @@ export class NodeReadiness {
     return { says: since.ready ? "ready" : "not-ready", forMs: clock.monotonic() - since.at };
   }
 
-  #look(name: string): void {
-    const { nodes, hosts, routesStand, clock, cloud } = this.#options;
+  #look(name: string, routesStand = this.#options.routes()): void {
+    const { nodes, hosts, clock, cloud } = this.#options;
     const node = nodes.get(name);
     if (node === undefined || !nodes.synced || this.#abort.signal.aborted || this.#inFlight.has(name)) {
       return;
@@ -225,7 +233,7 @@ export class NodeReadiness {
       this.#timer = this.#options.clock.setTimer(Math.max(1, Math.min(...waits)), () => {
         this.#timer = undefined;
         const names = [...this.#waiting, ...this.#setbacks.all().map(({ subject }) => subject)];
-        new Set(names).forEach((name) => this.#look(name));
+        this.#lookAt(new Set(names));
         this.#schedule();
       });
     }

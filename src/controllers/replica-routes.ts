@@ -3,7 +3,7 @@ import type { HealthView, PlanView, RouteStatusView, StatusView } from "../core/
 import type { Clock } from "../ports/clock.ts";
 import type { Election } from "../ports/election.ts";
 import type { RoutesView } from "../services/route-views.ts";
-import { hostCounts, type ReporterFacts } from "./route-reporter.ts";
+import type { ReporterFacts } from "./route-reporter.ts";
 
 export interface ReplicaRoutesOptions {
   /** What the leader says; `undefined` while this replica does not lead. */
@@ -60,7 +60,7 @@ export class ReplicaRoutes implements RoutesView {
           store: facts.storeName,
           leader: false,
           dryRun: facts.dryRun,
-          hosts: hostCounts(facts.hosts()),
+          hosts: facts.hostCounts(),
           routes: { desired: 0, active: 0 },
           lastPass: null,
           cloudCalls: {},

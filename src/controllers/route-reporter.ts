@@ -15,7 +15,7 @@ export interface ReporterFacts {
   readonly cloudName: string;
   readonly storeName: string;
   readonly dryRun: boolean;
-  readonly hosts: () => readonly { readonly placed: boolean; readonly misplaced: boolean }[];
+  readonly hostCounts: () => StatusView["hosts"];
   /** Hosts that could not be registered or labelled, with the reason. */
   readonly refusedHosts: () => ReadonlyMap<string, string>;
 }
@@ -89,7 +89,6 @@ export class RouteReporter implements RoutesView {
   status(): StatusView {
     const { controller, state, cloud, facts } = this.#options;
     const snapshot = state.snapshot();
-    const hosts = facts.hosts();
     const routes = this.routes().routes;
     return {
       version: facts.version,
@@ -100,7 +99,7 @@ export class RouteReporter implements RoutesView {
       store: facts.storeName,
       leader: true,
       dryRun: facts.dryRun,
-      hosts: hostCounts(hosts),
+      hosts: facts.hostCounts(),
       routes: { desired: routes.length, active: routes.filter((route) => route.state === "active").length },
       lastPass: controller.lastPass() ?? null,
       cloudCalls: cloud.calls(),
@@ -184,7 +183,7 @@ export class NoRoutes implements RoutesView {
   }
 
   status(): StatusView {
-    const { version, cloudName, storeName, dryRun, hosts } = this.#facts;
+    const { version, cloudName, storeName, dryRun, hostCounts } = this.#facts;
     return {
       version,
       startedAt: this.#startedAt,
@@ -194,7 +193,7 @@ export class NoRoutes implements RoutesView {
       store: storeName,
       leader: this.#leads(),
       dryRun,
-      hosts: hostCounts(hosts()),
+      hosts: hostCounts(),
       routes: { desired: 0, active: 0 },
       lastPass: null,
       cloudCalls: {},
@@ -205,15 +204,4 @@ export class NoRoutes implements RoutesView {
   notReady(): readonly string[] {
     return [];
   }
-}
-
-/** Hosts by how they are placed. */
-export function hostCounts(
-  hosts: readonly { readonly placed: boolean; readonly misplaced: boolean }[],
-): StatusView["hosts"] {
-  return {
-    total: hosts.length,
-    unplaced: hosts.filter(({ placed }) => !placed).length,
-    misplaced: hosts.filter(({ misplaced }) => misplaced).length,
-  };
 }

@@ -35,7 +35,7 @@ const TOPOLOGY_FILE_CHANGED = "TopologyFileChanged";
 /**
  * Follows the file that a topology was started with. An edit of it changes nothing by itself: networks and groups may be in use, so somebody has to want the update
  * and to see its answer. This says so, on the ConfigMap and in the log, whenever the file tells another topology than the one in force, a start with such a file
- * included. What is compared is the meaning: comments, order of keys and stated ranges do not count.
+ * included. While there is none, the file waits: it is about to be applied, or the log says why not. What is compared is the meaning: comments, order of keys and stated ranges do not count.
  */
 export class TopologyFileWatcher {
   readonly #options: TopologyFileWatcherOptions;
@@ -44,10 +44,12 @@ export class TopologyFileWatcher {
   constructor(options: TopologyFileWatcherOptions) {
     this.#options = options;
     this.#file = options.follow({
-      onText: (text) => {
-        this.#look(text);
-        return Promise.resolve();
-      },
+      onText: (text) =>
+        this.#look(text)
+          ? Promise.resolve()
+          : Promise.reject(
+              new Error("there is no topology in force yet that the file could be held against"),
+            ),
       // A ConfigMap that is being swapped, or was taken away: what is in force stays.
       onFailure: (error) =>
         options.log.warn({ path: options.path, err: error }, "the topology file cannot be read"),
@@ -62,7 +64,8 @@ export class TopologyFileWatcher {
     await this.#file.stop();
   }
 
-  #look(text: string): void {
+  /** False when it has to be looked at once more: nothing is in force yet, as on a first start before the service range is known. */
+  #look(text: string): boolean {
     const { path, inForce, log } = this.#options;
     const update = `"romana topology update ${path}"`;
     let said: readonly string[];
@@ -75,11 +78,15 @@ export class TopologyFileWatcher {
         "Warning",
         `the file ${path} holds no good topology, the one in force stays: correct it, then apply it with ${update}. ${reason}`,
       );
-      return;
+      return true;
     }
-    if (said.includes(canonical(inForce()))) {
+    const document = inForce();
+    if ((document.networks ?? []).length === 0) {
+      return false;
+    }
+    if (said.includes(canonical(document))) {
       log.debug({ path }, "the topology file tells the topology in force");
-      return;
+      return true;
     }
     log.warn(
       { path },
@@ -89,6 +96,7 @@ export class TopologyFileWatcher {
       "Normal",
       `the file ${path} tells another topology than the one in force, and changes nothing by itself: ${update} applies it, all or nothing${this.#hint()}`,
     );
+    return true;
   }
 
   /** The topology that the file tells, as it stands and with the overrides of the options. */

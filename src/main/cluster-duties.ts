@@ -5,7 +5,8 @@ import { PolicyTranslator } from "../controllers/policy-translator.ts";
 import { ServiceChecker } from "../controllers/service-checker.ts";
 import { TopologyFileWatcher } from "../controllers/topology-file-watcher.ts";
 import { TopologyStarter } from "../controllers/topology-starter.ts";
-import { routesStand } from "../core/routing/routes-stand.ts";
+import type { Cidr } from "../core/net/cidr.ts";
+import { routesStand, type StandingRoutes } from "../core/routing/routes-stand.ts";
 import type { Leadership } from "../ports/election.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
 import type { ClusterPolicyStore } from "../services/cluster-policy-store.ts";
@@ -74,7 +75,7 @@ export function beginClusterDuties(
     hosts: addressing,
     agents,
     writer: from.writer,
-    routesStand: (host) => cloudDuties === undefined || routesOfHostStand(addressing, cloudDuties, host),
+    routes: () => (cloudDuties === undefined ? () => true : groupsThatStand(addressing, cloudDuties)),
     cloud: cloudDuties !== undefined,
     clock,
     log,
@@ -111,20 +112,40 @@ export function beginClusterDuties(
   };
 }
 
-/** Whether everything that is wanted for the groups of a host stands, as of the last look and our writes since. */
-function routesOfHostStand(
-  addressing: AddressingService,
-  { state }: Pick<LeaderDuties, "state">,
-  name: string,
-): boolean {
-  const snapshot = state.snapshot();
-  const host = addressing.host(name);
-  if (snapshot === undefined || host === undefined || !snapshot.hosts.some((each) => each.name === name)) {
-    return false;
-  }
-  const { plan, desired, facts } = snapshot;
-  return (
-    host.groups.length > 0 &&
-    host.groups.every(({ cidr }) => routesStand({ plan, desired, tables: facts.routeTables }, cidr))
-  );
+/**
+ * Whether everything that is wanted for the groups of a host stands, as of the last look and our writes since. Many nodes wait at once while a cluster starts: what was looked up for one
+ * of them, and each group, is looked up once for all.
+ */
+function groupsThatStand(
+  addressing: Pick<AddressingService, "host">,
+  { state }: { readonly state: Pick<LeaderDuties["state"], "snapshot"> },
+): (host: string) => boolean {
+  const known = new Map<Cidr, boolean>();
+  let now: { readonly standing: StandingRoutes; readonly hosts: ReadonlySet<string> } | undefined;
+  const look = (): typeof now => {
+    const snapshot = state.snapshot();
+    return (
+      snapshot && {
+        standing: {
+          plan: snapshot.plan,
+          desired: snapshot.desired,
+          tables: snapshot.facts.routeTables,
+        },
+        hosts: new Set(snapshot.hosts.map(({ name }) => name)),
+      }
+    );
+  };
+  return (name) => {
+    now ??= look();
+    const groups = addressing.host(name)?.groups ?? [];
+    if (now === undefined || groups.length === 0 || !now.hosts.has(name)) {
+      return false;
+    }
+    const { standing } = now;
+    return groups.every(({ cidr }) => {
+      const stands = known.get(cidr) ?? routesStand(standing, cidr);
+      known.set(cidr, stands);
+      return stands;
+    });
+  };
 }

@@ -11,6 +11,7 @@ import { createServer } from "../api/server.ts";
 import { readVersion } from "../cli/version.ts";
 import type { ControllerConfig } from "../config/load.ts";
 import { stripComments } from "../config/strip-comments.ts";
+import { clusterKinds } from "../core/cluster/objects.ts";
 import { NetworkError } from "../core/errors.ts";
 import { builtinTopology } from "../core/topology/builtin.ts";
 import { createLogger } from "../telemetry/logger.ts";
@@ -113,12 +114,17 @@ export async function runController(config: ControllerConfig, signal: AbortSigna
         ? {}
         : { cluster: { view: plane.cluster.view, source: kubernetes.source } }),
     });
-    // One controller with a store of its own stays small; those that share etcd are there for many nodes.
-    const leanPercent = config.store.kind === "etcd" ? growthOf(process.execArgv) : undefined;
+    // One controller with a store of its own stays small; those that share etcd or follow a cluster are there for many nodes.
+    const isLarge = config.store.kind === "etcd" || kubernetes !== undefined;
+    const leanPercent = isLarge ? growthOf(process.execArgv) : undefined;
     if (leanPercent !== undefined) {
       const changes = (): number => {
         const { allocations, releases } = plane.addressing.counters();
-        return allocations + releases;
+        const objects = clusterKinds.reduce(
+          (sum, kind) => sum + (kubernetes?.source.state(kind).read ?? 0),
+          0,
+        );
+        return allocations + releases + objects;
       };
       const room = new HeapRoom({ clock, heap: v8Heap, leanPercent, changes });
       room.start();

@@ -4,7 +4,6 @@ import type { NodeCloud } from "../controllers/node-instances.ts";
 import { ServiceRangeKeeper } from "../controllers/service-range-keeper.ts";
 import type { TopologyFileWatcherOptions } from "../controllers/topology-file-watcher.ts";
 import { API_SERVICE } from "../core/cluster/service-range.ts";
-import { standingOf, type NodeStanding } from "../core/cluster/standing.ts";
 import type { Cidr } from "../core/net/cidr.ts";
 import { readIpv4 } from "../core/net/ipv4.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -12,6 +11,7 @@ import type { ClusterSource, ClusterWriter, LeaseLock } from "../ports/cluster.t
 import type { Logger } from "../ports/logger.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
 import type { AgentReports } from "../services/cluster/agent-reports.ts";
+import { ClusterTenants } from "../services/cluster/cluster-tenants.ts";
 import { ClusterView } from "../services/cluster/cluster-view.ts";
 import { EndpointIndex } from "../services/cluster/endpoint-index.ts";
 import type { ObjectReader } from "../services/cluster/object-view.ts";
@@ -37,15 +37,12 @@ export interface ClusterParts {
 export interface ClusterSide {
   readonly view: ClusterView;
   readonly endpoints: EndpointIndex;
+  readonly tenants: ClusterTenants;
   readonly segments: PodSegments;
   readonly agents: AgentReports;
   readonly events: ClusterEventRecorder;
   /** What makes hosts of Nodes, for a term; `cloud`: what EC2 says of their machines. */
   nodeController(cloud: NodeCloud | undefined): NodeController;
-  /** What Kubernetes says of a host as a gateway; a host that is no Node is ready. */
-  standing(host: string): NodeStanding;
-  /** Calls the listener when that changed for a host; it must not throw. Returns what ends that. */
-  onStanding(listener: () => void): () => void;
   /** Resolves when the ranges of service addresses are known. Rejects with the signal's reason. */
   rangesKnown(signal: AbortSignal): Promise<void>;
   /** The IPv4 address of the Service `default/kubernetes`, as soon as it is known; `undefined` when there is none. Rejects with the signal's reason. */
@@ -77,17 +74,24 @@ export function createCluster(
     services: view.services,
     flag: serviceRange,
     onRange: (list) => reserved.put("service-range", list),
+    clock,
     log: log.child({ component: "cluster" }),
   });
   return {
     view,
     endpoints,
+    tenants: new ClusterTenants({
+      namespaces: view.namespaces,
+      pods: view.pods,
+      label: config.segmentLabel,
+    }),
     segments: new PodSegments(view.pods, config.segmentLabel),
     agents,
     events,
     nodeController: (cloud) =>
       new NodeController({
         nodes: view.nodes,
+        nodesProblem: () => source.state("nodes").problem,
         registry: addressing,
         cloud,
         hostGraceMs: config.hostGraceMs,
@@ -95,17 +99,6 @@ export function createCluster(
         agents,
         clock,
         log: log.child({ component: "nodes" }),
-      }),
-    standing: (host) => {
-      const node = view.nodes.get(host);
-      return node === undefined ? "ready" : standingOf(node);
-    },
-    onStanding: (listener) =>
-      view.nodes.onChange((change) => {
-        const before = change.kind === "put" ? change.before : undefined;
-        if (before === undefined || standingOf(before) !== standingOf(change.object)) {
-          listener();
-        }
       }),
     serviceIp: async (signal) => {
       await ranges.whenTold(signal);

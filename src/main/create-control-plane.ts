@@ -90,15 +90,6 @@ export async function createControlPlane(
   follower.add(election);
   const policies = new PolicyService({ store, follower, log, prefix, random: parts.random });
   const clusterPolicies = new ClusterPolicyStore({ store, follower, log, prefix });
-  const tenants = new TenantService({
-    store,
-    follower,
-    usage: addressing,
-    log,
-    prefix,
-    random: parts.random,
-  });
-  follower.start();
   const reserved = new ReservedRanges({ addressing, log: log.child({ component: "addressing" }) });
   if (config.serviceRange !== undefined) {
     reserved.put("service-range", [{ cidr: config.serviceRange, what: "the service range" }]);
@@ -114,6 +105,16 @@ export async function createControlPlane(
       agents,
       serviceRange: config.serviceRange,
     });
+  const tenants = new TenantService({
+    store,
+    follower,
+    usage: addressing,
+    observed: cluster === undefined ? undefined : (tenant) => cluster.tenants.owners(tenant),
+    log,
+    prefix,
+    random: parts.random,
+  });
+  follower.start();
   const chooseTopology = (abort: AbortSignal): Promise<unknown> =>
     chooseInitialTopology({
       given: parts.initialTopology,
@@ -133,7 +134,7 @@ export async function createControlPlane(
     cloudName: parts.cloudName,
     storeName: parts.storeName,
     dryRun: config.dryRun,
-    hosts: () => addressing.hosts().hosts,
+    hostCounts: () => addressing.hostCounts(),
   };
   const { cloud } = parts;
   let duties: LeaderDuties | undefined;

@@ -61,13 +61,12 @@ export async function createVpcRouter(parts: VpcRouterParts, signal: AbortSignal
         cloudName: parts.cloudName,
         storeName: parts.storeName,
         dryRun: config.dryRun,
-        hosts: () => {
+        hostCounts: () => {
           const spec = routeSpec.current();
           const known = engine.state.snapshot()?.plan.gateways;
-          return (spec === undefined ? [] : addressesOf(spec)).map((address) => ({
-            placed: known?.has(address) ?? false,
-            misplaced: false,
-          }));
+          const listed = spec === undefined ? [] : addressesOf(spec);
+          const unplaced = listed.filter((address) => known?.has(address) !== true).length;
+          return { total: listed.length, unplaced, misplaced: 0 };
         },
         refusedHosts: () => new Map(),
       },

@@ -8,6 +8,7 @@ import type { RouteDemand } from "../core/routing/route-plan.ts";
 import type { Cloud } from "../ports/cloud.ts";
 import type { Leadership } from "../ports/election.ts";
 import type { AddressingService } from "../services/addressing-service.ts";
+import { NodeStandings } from "../services/cluster/node-standings.ts";
 import type { ReservedRanges } from "../services/reserved-ranges.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
 import type { ClusterSide } from "./create-cluster.ts";
@@ -44,11 +45,12 @@ export async function beginDuties(
     hostTags: parts.config.hostTags,
   });
   let nodes: NodeController | undefined;
+  const standings = cluster && new NodeStandings({ nodes: cluster.view.nodes, cloud: true });
   const engine = await createRouteEngine(
     {
       ...parts,
       term: { leadership: term, ttlMs: parts.config.leaderTtlMs },
-      view: () => routingView(addressing, cluster),
+      view: () => routingView(addressing, standings),
       onFacts: async (seen, abort) => {
         reserved.put(
           "vpc",
@@ -77,7 +79,7 @@ export async function beginDuties(
         return controller.trigger();
     }
   });
-  const ignoreStandings = cluster?.onStanding(() => controller.hostsChanged());
+  const ignoreStandings = standings?.onChange(() => controller.hostsChanged());
   engine.start();
   return {
     ...engine,
@@ -96,7 +98,7 @@ function firstTarget({ name, ip }: { readonly name: string; readonly ip: Ipv4 })
 }
 
 /** The addressing side as the planner reads it. */
-function routingView(addressing: AddressingService, cluster: ClusterSide | undefined): RouteDemand {
+function routingView(addressing: AddressingService, standings: NodeStandings | undefined): RouteDemand {
   return {
     trees: addressing.layout().map((layout) => ({
       network: layout.network.name,
@@ -104,10 +106,10 @@ function routingView(addressing: AddressingService, cluster: ClusterSide | undef
       hostsOf: (leaf) => layout.hostsOf(leaf).map(({ name }) => name),
       blocksOf: (host) => layout.blocksOf(host),
     })),
-    hosts: addressing.hosts().hosts.map(({ name, ip }) => ({
-      name,
-      ip,
-      standing: cluster?.standing(name) ?? "ready",
+    hosts: addressing.hosts().hosts.map((host) => ({
+      name: host.name,
+      ip: host.ip,
+      standing: standings?.standing(host) ?? "ready",
     })),
   };
 }

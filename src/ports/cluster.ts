@@ -19,7 +19,9 @@ export interface FollowState {
   /** Lists and watches begun so far. */
   readonly lists: number;
   readonly watches: number;
-  /** Objects that cannot be read now. What was known of them stays in force; of a NetworkPolicy that never could be read, its pods are closed. */
+  /** Objects that came so far, by lists and by watches, changed or not. */
+  readonly read: number;
+  /** Objects that cannot be read now: a NetworkPolicy closes its pods, see `ClusterNetworkPolicy.unreadable`; any other one is left out. */
   readonly unreadable: number;
 }
 
@@ -73,8 +75,9 @@ export interface ClusterEvent {
 export interface ClusterWriter {
   /** Takes the taints of that key off a node, while it is as `node` says (resourceVersion). Nothing to take off: done. */
   removeTaint(node: ClusterNode, key: string, signal: AbortSignal): Promise<void>;
+  /** On the very node that is meant, by its UID: else `CLUSTER_CONFLICT`. */
   setCondition(
-    node: { readonly name: string },
+    node: { readonly name: string; readonly uid: string },
     condition: {
       readonly type: string;
       readonly status: "True" | "False" | "Unknown";

@@ -14,6 +14,7 @@ import { planRelease, type ReleaseTerms } from "../core/ipam/release.ts";
 import type { IpamState, KnownSubnet } from "../core/ipam/state.ts";
 import { planTopology } from "../core/ipam/update-topology.ts";
 import {
+  countHosts,
   viewAddress,
   viewAddressAt,
   viewAddresses,
@@ -27,6 +28,7 @@ import {
   viewLayout,
   type AddressView,
   type BlockView,
+  type HostCounts,
   type HostView,
   type NetworkLayout,
 } from "../core/ipam/view.ts";
@@ -213,6 +215,10 @@ export class AddressingService {
   /** All hosts in the order of their registration, with the topology's revision. */
   hosts(): { readonly revision: number; readonly hosts: readonly HostView[] } {
     return { revision: this.#cache.current.topologyRevision, hosts: viewHosts(this.#cache.current.state) };
+  }
+
+  hostCounts(): HostCounts {
+    return countHosts(this.#cache.current.state);
   }
 
   /** Throws `HOST_EXISTS` (conflict) and `HOST_INVALID`. A host that no group takes is kept, unplaced. */

@@ -4,7 +4,6 @@ import type { LeaseLock, LeaseState } from "../ports/cluster.ts";
 import type { Election, Leadership, LeaderView } from "../ports/election.ts";
 import type { Logger } from "../ports/logger.ts";
 import type { Store, StoreEntry } from "../ports/store.ts";
-import { Complaints } from "./election/complaints.ts";
 import { readLeader } from "./election/leader-record.ts";
 import { LeaderSight } from "./election/leader-sight.ts";
 import { LeaseSight, longestDuration } from "./election/lease-sight.ts";
@@ -13,6 +12,7 @@ import { TermClock, type Moment } from "./election/term-clock.ts";
 import { clusterBound, storeBound, within } from "./election/within.ts";
 import { writeLeader } from "./election/write-leader.ts";
 import type { FollowedBatch, StoreCache } from "./store-follower.ts";
+import { Troubles } from "./troubles.ts";
 
 export interface LeaseElectionOptions {
   readonly lock: LeaseLock;
@@ -69,7 +69,7 @@ export class LeaseElection implements Election, StoreCache {
   readonly #durationMs: number;
   readonly #log: Logger;
   readonly #time: TermClock;
-  readonly #complaints: Complaints<Step>;
+  readonly #troubles: Troubles<Step>;
   readonly #listeners = new Set<() => void>();
   readonly #lease = new LeaseSight();
   readonly #leader = new LeaderSight();
@@ -88,7 +88,7 @@ export class LeaseElection implements Election, StoreCache {
     this.#durationMs = Math.ceil(options.ttlMs / 1000) * 1000;
     this.#log = options.log.child({ component: "election" });
     this.#time = new TermClock(options);
-    this.#complaints = new Complaints(this.#log);
+    this.#troubles = new Troubles(this.#log);
   }
 
   /**
@@ -195,7 +195,7 @@ export class LeaseElection implements Election, StoreCache {
     let step: Step = "read the Lease";
     try {
       await this.#look(signal);
-      this.#complaints.went(step, GOES_ON);
+      this.#troubles.went(step, GOES_ON);
       const chance = this.#chance();
       if (chance === undefined) {
         return undefined;
@@ -206,24 +206,24 @@ export class LeaseElection implements Election, StoreCache {
         store.get(this.#key, abort),
       );
       const mayReplace = this.#mayReplace(chance, read);
-      this.#complaints.went(step, GOES_ON);
+      this.#troubles.went(step, GOES_ON);
       if (!mayReplace) {
         return undefined;
       }
       step = "take the Lease";
       const sent = this.#time.moment();
       const lease = await this.#take(chance, signal);
-      this.#complaints.went(step, GOES_ON);
+      this.#troubles.went(step, GOES_ON);
       if (lease === undefined) {
         return undefined;
       }
       step = "write the leader's key";
       const term = await this.#fence(chance, read, lease, sent, signal);
-      this.#complaints.went(step, GOES_ON);
+      this.#troubles.went(step, GOES_ON);
       return term;
     } catch (error) {
       signal.throwIfAborted();
-      this.#complaints.failed(
+      this.#troubles.failed(
         step,
         error,
         "this replica cannot stand for election; it is tried again and again",

@@ -21,9 +21,9 @@ interface TenantRecord {
 /** A tenant as it is shown. */
 export interface TenantView {
   readonly name: string;
-  /** False for one that is known only as an owner of addresses. */
+  /** False for one that is known only as an owner of addresses, or as a namespace of the cluster. */
   readonly declared: boolean;
-  /** Declared ones and those that own blocks, sorted. */
+  /** Declared ones, those that own blocks, and those of the cluster's Pods, sorted. */
   readonly segments: readonly string[];
   /** Networks whose addresses it gets: those that name it, else those for any tenant; in the order of the topology. */
   readonly networks: readonly string[];
@@ -59,10 +59,18 @@ export interface TenantUsage {
   }[];
 }
 
+/** A tenant, or a segment of it, that is there without being declared or holding an address. */
+export interface ObservedOwner {
+  readonly tenant: string;
+  readonly segment: string | undefined;
+}
+
 export interface TenantServiceOptions {
   readonly store: Store;
   readonly follower: RecordFollower;
   readonly usage: TenantUsage;
+  /** Who is seen elsewhere, such as the namespaces of a cluster; of all tenants or of one. */
+  readonly observed?: ((tenant: string | undefined) => Iterable<ObservedOwner>) | undefined;
   readonly log: Logger;
   /** `/romana` */
   readonly prefix: string;
@@ -83,12 +91,15 @@ interface Count {
  */
 export class TenantService {
   readonly #usage: TenantUsage;
+  readonly #observed: NonNullable<TenantServiceOptions["observed"]>;
   readonly #log: Logger;
   readonly #cache: ObjectCache<TenantRecord>;
   readonly #changes: RecordChanges;
 
   /** Adds itself to the follower, so before that starts. */
-  constructor({ store, follower, usage, log, prefix: root, random = Math.random }: TenantServiceOptions) {
+  constructor(options: TenantServiceOptions) {
+    const { store, follower, usage, log, prefix: root, observed = () => [], random = Math.random } = options;
+    this.#observed = observed;
     const prefix = `${root}/tenants/`;
     this.#usage = usage;
     this.#log = log.child({ component: "tenants" });
@@ -333,7 +344,7 @@ export class TenantService {
     };
   }
 
-  /** Counts by tenant and segment, of all tenants or of one. Empty blocks have no owner, and an owner without a name is no tenant. */
+  /** Counts by tenant and segment, of all tenants or of one, with nothing for those that are only seen. Empty blocks have no owner, and an owner without a name is no tenant. */
   #count(only?: string): ReadonlyMap<string, ReadonlyMap<string, Count>> {
     const counts = new Map<string, Map<string, Count>>();
     for (const { tenant, segment, host, allocated_ip_count: used } of this.#usage.blocks()?.blocks ?? []) {
@@ -346,6 +357,13 @@ export class TenantService {
       segments.set(segment, count);
       count.addresses += used;
       count.blocks += 1;
+    }
+    for (const { tenant, segment } of this.#observed(only)) {
+      const segments = counts.get(tenant) ?? new Map<string, Count>();
+      counts.set(tenant, segments);
+      if (segment !== undefined && !segments.has(segment)) {
+        segments.set(segment, { addresses: 0, blocks: 0 });
+      }
     }
     return counts;
   }

@@ -4,6 +4,7 @@ import type { TokenAuthenticator } from "../ports/authenticator.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { TokenReviewer } from "../ports/cluster.ts";
 import type { Logger } from "../ports/logger.ts";
+import { Troubles } from "./troubles.ts";
 
 export interface TokenReviewOptions {
   readonly reviewer: TokenReviewer;
@@ -51,23 +52,24 @@ interface Kept {
  */
 export class TokenReviewAuthenticator implements TokenAuthenticator {
   readonly #options: TokenReviewOptions;
-  readonly #log: Logger;
   readonly #kept = new Map<string, Kept>();
   readonly #reviews = new Map<string, Promise<Verdict>>();
   readonly #waiting: (() => void)[] = [];
+  /** Hashes of tokens that stood for somebody when they were reviewed last. */
+  readonly #trusted = new Set<string>();
   #inFlight = 0;
-  #trouble = "";
+  readonly #troubles: Troubles<"review">;
 
   constructor(options: TokenReviewOptions) {
     this.#options = options;
-    this.#log = options.log.child({ component: "token-review" });
+    this.#troubles = new Troubles(options.log.child({ component: "token-review" }));
   }
 
   /**
    * Throws `TOKEN_UNBOUND` (invalid) for a token of the agents that was made for no Pod, `TOKEN_REVIEW_FAILED` (transient) while the API server cannot be asked, and
    * `TOKEN_REVIEWS_TOO_MANY` (transient).
    */
-  async callerOf(token: string, signal: AbortSignal): Promise<Caller | undefined> {
+  async callerOf(token: string, signal: AbortSignal, beforeAsking?: () => void): Promise<Caller | undefined> {
     if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) {
       return undefined;
     }
@@ -76,7 +78,7 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
     const verdict =
       kept !== undefined && this.#options.clock.monotonic() < kept.untilMs
         ? kept.verdict
-        : await unlessAborted(this.#shared(key, token), signal);
+        : await unlessAborted(this.#shared(key, token, beforeAsking), signal);
     if (verdict instanceof NetworkError) {
       throw verdict;
     }
@@ -84,10 +86,13 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
   }
 
   /** One review for all who ask for the same token. It goes on when one of them leaves. */
-  #shared(key: string, token: string): Promise<Verdict> {
+  #shared(key: string, token: string, beforeAsking?: () => void): Promise<Verdict> {
     const running = this.#reviews.get(key);
     if (running !== undefined) {
       return running;
+    }
+    if (!this.#trusted.has(key)) {
+      beforeAsking?.();
     }
     const review = this.#review(key, token).finally(() => this.#reviews.delete(key));
     this.#reviews.set(key, review);
@@ -115,7 +120,7 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
       const found = await reviewer.review(token, audience, stop.signal);
       const verdict = found === undefined ? undefined : this.#verdict(found);
       this.#keep(key, { verdict, untilMs });
-      this.#calm();
+      this.#troubles.went("review", "tokens of the cluster are reviewed again");
       return verdict;
     } catch (error) {
       throw this.#failed(error);
@@ -175,6 +180,16 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
   }
 
   #keep(key: string, kept: Kept): void {
+    this.#trusted.delete(key);
+    if (kept.verdict !== undefined) {
+      this.#trusted.add(key);
+    }
+    for (const oldest of this.#trusted) {
+      if (this.#trusted.size <= MAX_KEPT) {
+        break;
+      }
+      this.#trusted.delete(oldest);
+    }
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     // Oldest first, in the order in which they were kept: all live equally long.
@@ -189,15 +204,11 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
 
   /** What a caller is told when the API server could not be asked; the log has the reason, once. */
   #failed(error: unknown): NetworkError {
-    const isKnown = error instanceof NetworkError;
-    const code = isKnown ? error.code : String(error);
-    if (code !== this.#trouble) {
-      this.#trouble = code;
-      this.#log[isKnown && error.kind !== "invalid" ? "warn" : "error"](
-        { ...(isKnown ? error.details : {}), err: error },
-        "tokens of the cluster cannot be reviewed; their holders are asked to try again",
-      );
-    }
+    this.#troubles.failed(
+      "review",
+      error,
+      "tokens of the cluster cannot be reviewed; their holders are asked to try again",
+    );
     return new NetworkError(
       "transient",
       "TOKEN_REVIEW_FAILED",
@@ -205,13 +216,6 @@ export class TokenReviewAuthenticator implements TokenAuthenticator {
       {},
       error,
     );
-  }
-
-  #calm(): void {
-    if (this.#trouble !== "") {
-      this.#log.info({ was: this.#trouble }, "tokens of the cluster are reviewed again");
-      this.#trouble = "";
-    }
   }
 }
 

@@ -19,7 +19,7 @@ export interface AddressingCounters {
 export interface MetricsSources {
   /** Absent in the stand-alone router, which keeps no addresses. */
   readonly addressing?: {
-    hosts(): { readonly hosts: readonly { readonly placed: boolean; readonly misplaced: boolean }[] };
+    hostCounts(): { readonly total: number; readonly unplaced: number; readonly misplaced: number };
     blocks(): { readonly blocks: readonly MeasuredBlock[] } | undefined;
   };
   readonly counters?: (() => AddressingCounters) | undefined;
@@ -86,10 +86,8 @@ function measureAddressing(
   counters: MetricsSources["counters"],
 ): void {
   addGauge(registry, "hosts", "Hosts by how they stand in the topology", "state", () => {
-    const { hosts } = addressing.hosts();
-    const misplaced = hosts.filter((host) => host.misplaced).length;
-    const unplaced = hosts.filter((host) => !host.placed).length;
-    return { placed: hosts.length - misplaced - unplaced, misplaced, unplaced };
+    const { total, misplaced, unplaced } = addressing.hostCounts();
+    return { placed: total - misplaced - unplaced, misplaced, unplaced };
   });
   const blocks = (): readonly MeasuredBlock[] => addressing.blocks()?.blocks ?? [];
   addGauge(registry, "ipam_addresses", "Addresses in use", "network", () =>
@@ -217,7 +215,7 @@ function measureCluster(registry: Registry, { view, source }: NonNullable<Metric
   addGauge(
     registry,
     "cluster_unreadable",
-    "Objects of the cluster that cannot be read; what was known of them stays in force",
+    "Objects of the cluster that cannot be read; a policy closes its pods, any other object is left out",
     "kind",
     ofEach((kind) => source.state(kind).unreadable),
   );

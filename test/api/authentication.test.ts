@@ -1,6 +1,6 @@
 import { get } from "node:http";
 
-import { expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { listen } from "../../src/api/listen.ts";
 import { NetworkError } from "../../src/core/errors.ts";
@@ -179,4 +179,66 @@ it("writes no token into its log or an answer", async () => {
   const written = JSON.stringify([log.lines, answers.map(({ body, headers: sent }) => [body, sent])]);
   expect(written).not.toContain(token);
   expect(log.lines.length).toBeGreaterThan(0);
+});
+
+describe("tokens about which somebody else is asked", () => {
+  /** Knows the token `good` by asking, and holds its answers until it is told. */
+  async function reviewed(failure?: NetworkError) {
+    const asked: string[] = [];
+    const answer = Promise.withResolvers<void>();
+    const reviewer: TokenAuthenticator = {
+      callerOf: async (token, _signal, beforeAsking) => {
+        beforeAsking?.();
+        asked.push(token);
+        await answer.promise;
+        if (failure !== undefined) {
+          throw failure;
+        }
+        return token === "good" ? { user: "ann", role: "reader", host: "" } : undefined;
+      },
+    };
+    const { app } = await serverWithOneHost({}, { tokens: [reviewer], requireAuth: true });
+    const ask = async (token: string) =>
+      (await app.inject({ url: "/hosts", headers: { authorization: `Bearer ${token}` } })).statusCode;
+    const asks = (count: number, token: (index: number) => string) =>
+      Promise.all(Array.from({ length: count }, (_, index) => ask(token(index))));
+    return { asked, ask, asks, answer: answer.resolve };
+  }
+
+  it("are asked about twenty times at once from one address, however many come", async () => {
+    const { asked, asks, answer } = await reviewed();
+
+    const flood = asks(100, (index) => `junk${index}`);
+    await vi.waitUntil(() => asked.length === 20, { interval: 1, timeout: 5000 });
+    answer();
+    const statuses = await flood;
+
+    expect(asked).toHaveLength(20);
+    expect(statuses.filter((status) => status === 401)).toHaveLength(20);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(80);
+  });
+
+  it("count no longer once they are known", async () => {
+    const { ask, answer } = await reviewed();
+    answer();
+
+    const statuses: number[] = [];
+    for (let index = 0; index < 50; index += 1) {
+      statuses.push(await ask("good"));
+    }
+
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
+  it("do not count while nobody can answer", async () => {
+    const { ask, answer } = await reviewed(new NetworkError("transient", "TOKEN_REVIEW_FAILED", "away"));
+    answer();
+
+    const statuses: number[] = [];
+    for (let index = 0; index < 50; index += 1) {
+      statuses.push(await ask("good"));
+    }
+
+    expect(new Set(statuses)).toEqual(new Set([503]));
+  });
 });

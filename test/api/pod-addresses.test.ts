@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { podNamed } from "../support/pods.ts";
+import { as, knownTokens } from "./known-tokens.ts";
 import { serverWithOneHost } from "./support.ts";
 
 const fields = { namespace: "shop", pod: "web", podUID: "u1" };
@@ -151,5 +152,27 @@ describe("/ipam", () => {
     const response = await app.inject({ method, url });
 
     expect([response.statusCode, response.headers.location]).toEqual([307, `http://192.0.2.1:9600${url}`]);
+  });
+});
+
+describe("an address for a Pod that an agent asks for", () => {
+  const secured = { tokens: [knownTokens], requireAuth: true };
+  const ask = async (node: string, role: string) => {
+    const parts = await serverWithOneHost({}, secured);
+    parts.pods.put(podNamed("shop/web", { uid: "u1", node }));
+    const payload = { name: "web.shop.0f3a9b21", host: "node-1", ...fields };
+    return parts.app.inject({ method: "POST", url: "/address", payload, headers: as(role) });
+  };
+
+  it.for([
+    ["is refused for one on another node: it would have that Pod's labels", "node-2", "agent:node-1", 403],
+    ["is given for one on its own node", "node-1", "agent:node-1", 200],
+    ["is given for one that is not known to be on a node yet", "", "agent:node-1", 200],
+    ["is given wherever the Pod is when an admin asks", "node-2", "admin", 200],
+  ] as const)("%s", async ([, node, role, status]) => {
+    const response = await ask(node, role);
+
+    expect(response.statusCode).toBe(status);
+    expect(response.body.includes("conflict:POD_ELSEWHERE")).toBe(status === 403);
   });
 });

@@ -81,12 +81,16 @@ function nodeOn(number: number, over: Partial<ClusterNode> = {}): ClusterNode {
 
 describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hosts %s", ([kind]) => {
   const cloud = kind === "with a cloud";
+  /** Cases of one kind alone. */
+  const onAws = cloud ? [kind] : [];
+  const offAws = cloud ? [] : [kind];
   let clock: FakeClock;
   let store: FaultyStore;
   let service: AddressingService;
   let view: ObjectView<ClusterNode>;
   let ec2: FakeEc2;
   let agents: AgentReports;
+  let problem: string;
   let events: Omit<ClusterEvent, "firstMs">[];
   let controller: NodeController;
   beforeEach(async () => {
@@ -98,6 +102,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     ec2 = new FakeEc2();
     agents = new AgentReports(clock);
     events = [];
+    problem = "";
     controller = begin();
   });
   afterEach(() => controller.stop());
@@ -105,6 +110,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
   function begin(): NodeController {
     const made = new NodeController({
       nodes: view,
+      nodesProblem: () => problem,
       registry: service,
       cloud: cloud ? { describe: ec2.describe, placed: ec2.turnOff, look: ec2.look } : undefined,
       hostGraceMs: GRACE_MS,
@@ -158,6 +164,41 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(ec2.described).toEqual(cloud ? ["i-1"] : []);
     expect(ec2.placed).toEqual(cloud ? [{ host: "node-1", interfaceId: "eni-1", instanceId: "i-1" }] : []);
     expect(ec2.looks).toBe(0);
+  });
+
+  describe("in a store without networks", () => {
+    beforeEach(async () => {
+      await controller.stop();
+      service = await openService(createStore());
+      controller = begin();
+      ec2.run(1);
+      view.replace([nodeOn(1)]);
+      if (cloud) {
+        await controller.cloudSeen(ec2.facts());
+      }
+      await settle();
+    });
+
+    it("say nothing while a topology is on its way", async () => {
+      const before = told();
+      await service.updateTopology(twoZones, signal);
+      await settle();
+      await pass(31_000);
+
+      expect(before).toEqual([]);
+      expect(told()).toEqual(["HostPlaced node-1 uid-1"]);
+    });
+
+    it("say so when none comes for a quarter of a minute", async () => {
+      await clock.advance(14_000);
+      const early = told();
+      await clock.advance(1_000);
+      await settle();
+
+      expect(names()).toEqual(["node-1"]);
+      expect(early).toEqual([]);
+      expect(told()).toEqual(["HostUnplaced node-1 uid-1"]);
+    });
   });
 
   it("not before all of them were listed", async () => {
@@ -334,11 +375,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(clock.pendingTimers).toBe(0);
   });
 
-  type Case = (title: string, body: () => Promise<void>) => void;
-  const onAws: Case = cloud ? it : () => undefined;
-  const offAws: Case = cloud ? () => undefined : it;
-
-  onAws("many new ones after one look at all of the VPC, not a question about each", async () => {
+  it.for(onAws)("many new ones after one look at all of the VPC, not a question about each", async () => {
     view.replace([]);
     const many = Array.from({ length: 30 }, (_, index) => index + 1);
     many.forEach((number) => ec2.run(number));
@@ -351,7 +388,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect([ec2.described.length, names().length]).toEqual([0, 30]);
   });
 
-  onAws("one that EC2 does not show yet when it does, asked about ever later", async () => {
+  it.for(onAws)("one that EC2 does not show yet when it does, asked about ever later", async () => {
     view.replace([nodeOn(1)]);
     await settle();
     const said = told();
@@ -366,7 +403,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(names()).toEqual(["node-1"]);
   });
 
-  onAws("one about which EC2 cannot be asked when it can, or when a look shows it", async () => {
+  it.for(onAws)("one about which EC2 cannot be asked when it can, or when a look shows it", async () => {
     ec2.run(1);
     ec2.failure = new NetworkError("transient", "CLOUD_UNAVAILABLE", "no");
     view.replace([nodeOn(1)]);
@@ -379,7 +416,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(names()).toEqual(["node-1"]);
   });
 
-  onAws("until their Node is gone and EC2 has terminated the instance", async () => {
+  it.for(onAws)("until their Node is gone and EC2 has terminated the instance", async () => {
     [1, 2].forEach((number) => ec2.run(number));
     view.replace([nodeOn(1), nodeOn(2)]);
     await pass(1000);
@@ -396,7 +433,7 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     expect(told()).toContain("HostRemoved node-1 uid-1");
   });
 
-  onAws(
+  it.for(onAws)(
     "until EC2, asked about it alone, knows nothing of an instance that looks no longer show",
     async () => {
       [1, 2].forEach((number) => ec2.run(number));
@@ -422,46 +459,94 @@ describe.for([["with a cloud"], ["without a cloud"]] as const)("Nodes become hos
     },
   );
 
-  onAws("anew when another instance takes over the name, as soon as the former one is gone", async () => {
-    [1, 2].forEach((number) => ec2.run(number));
-    view.replace([nodeOn(1), nodeOn(2)]);
-    await pass(1000);
-    await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
-    ec2.run(3);
-    view.put(nodeOn(3, { name: "node-1" }));
-    await pass(62_000);
-    const early = service.host("node-1")?.node;
-    const said = told();
-    ec2.run(1, { state: "terminated" });
-    await pass(1000);
-    await settle();
+  it.for(onAws)(
+    "anew when another instance takes over the name, as soon as the former one is gone",
+    async () => {
+      [1, 2].forEach((number) => ec2.run(number));
+      view.replace([nodeOn(1), nodeOn(2)]);
+      await pass(1000);
+      await service.allocate({ name: "pod", host: "node-1", tenant: "t", segment: "s" }, signal);
+      ec2.run(3);
+      view.put(nodeOn(3, { name: "node-1" }));
+      await pass(62_000);
+      const early = service.host("node-1")?.node;
+      const said = told();
+      ec2.run(1, { state: "terminated" });
+      await pass(1000);
+      await settle();
 
-    expect(early).toEqual({ uid: "uid-1", instanceId: "i-1" });
-    expect(said).toContain("HostNameHeld node-1 uid-3");
-    expect(service.host("node-1")).toMatchObject({
-      ip: "172.16.0.4",
-      node: { uid: "uid-3", instanceId: "i-3" },
-    });
-    expect(service.addresses()).toEqual([]);
-  });
+      expect(early).toEqual({ uid: "uid-1", instanceId: "i-1" });
+      expect(said).toContain("HostNameHeld node-1 uid-3");
+      expect(service.host("node-1")).toMatchObject({
+        ip: "172.16.0.4",
+        node: { uid: "uid-3", instanceId: "i-3" },
+      });
+      expect(service.addresses()).toEqual([]);
+    },
+  );
 
-  offAws("until their Node has been gone for the grace time, which a restart begins anew", async () => {
+  it.for(offAws)(
+    "until their Node has been gone for the grace time, which a restart begins anew",
+    async () => {
+      view.replace([nodeOn(1), nodeOn(2)]);
+      await settle();
+      view.remove(nodeOn(1));
+      await clock.advance(GRACE_MS - 1000);
+      await controller.stop();
+      controller = begin();
+      await clock.advance(GRACE_MS - 1000);
+      const early = [...names()];
+      await clock.advance(2000);
+      await settle();
+
+      expect(early).toEqual(["node-1", "node-2"]);
+      expect(names()).toEqual(["node-2"]);
+    },
+  );
+
+  it.for(offAws)("and stay while it is not known which Nodes there are", async () => {
     view.replace([nodeOn(1), nodeOn(2)]);
     await settle();
     view.remove(nodeOn(1));
-    await clock.advance(GRACE_MS - 1000);
-    await controller.stop();
-    controller = begin();
-    await clock.advance(GRACE_MS - 1000);
-    const early = [...names()];
-    await clock.advance(2000);
+    await clock.advance(60_000);
+    problem = "watch nodes: nobody answers";
+    await clock.advance(2 * GRACE_MS);
+    await settle();
+    const meanwhile = names();
+    problem = "";
+    await clock.advance(31_000);
     await settle();
 
-    expect(early).toEqual(["node-1", "node-2"]);
+    expect(meanwhile).toEqual(["node-1", "node-2"]);
     expect(names()).toEqual(["node-2"]);
   });
 
-  offAws("and stay when their Node comes back within the grace time", async () => {
+  it.for(onAws)("ask EC2 about nothing more after the end", async () => {
+    const gate = Promise.withResolvers<void>();
+    const answerOf = ec2.describe;
+    ec2.describe = async (id) => {
+      const answer = answerOf(id);
+      await gate.promise;
+      return answer;
+    };
+    await controller.stop();
+    controller = begin();
+    view.replace(Array.from({ length: 8 }, (_, index) => nodeOn(index + 1)));
+    await settle();
+    view.put(nodeOn(20));
+    await settle();
+    const asked = ec2.described.length;
+    const stopped = controller.stop();
+    gate.resolve();
+    await stopped;
+    await settle();
+
+    expect(asked).toBe(8);
+    expect(ec2.described).toHaveLength(8);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it.for(offAws)("and stay when their Node comes back within the grace time", async () => {
     view.replace([nodeOn(1), nodeOn(2)]);
     await settle();
     view.remove(nodeOn(1));

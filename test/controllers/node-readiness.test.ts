@@ -87,7 +87,7 @@ describe("the readiness of nodes", () => {
       },
       agents,
       writer: cluster,
-      routesStand: () => stand,
+      routes: () => () => stand,
       cloud: true,
       clock,
       log: silentLog,
@@ -149,7 +149,7 @@ describe("the readiness of nodes", () => {
       hosts: { host: () => host, onBatch: () => () => undefined },
       agents,
       writer,
-      routesStand: () => true,
+      routes: () => () => true,
       cloud: true,
       clock,
       log: silentLog,
@@ -236,6 +236,32 @@ describe("the readiness of nodes", () => {
     expect(cluster.writes.slice(1)).toEqual(["NetworkUnavailable=False RomanaIsUp node-2"]);
   });
 
+  it("of many nodes that wait is looked for in one look at the routes, twice a second", async () => {
+    const names = Array.from({ length: 50 }, (_, index) => `many-${index}`);
+    const hosts = {
+      host: (name: string) => ({ ...host, name, node: { uid: name, instanceId: "i-1" } }),
+      onBatch: () => () => undefined,
+    };
+    const view = new ObjectView<ClusterNode>();
+    let looks = 0;
+    const routes = () => {
+      looks += 1;
+      return () => false;
+    };
+    const rest = { agents, writer: cluster, routes, cloud: true, clock, log: silentLog };
+    const many = new NodeReadiness({ nodes: view, hosts, ...rest });
+    many.start();
+    names.forEach((name) => agents.put(name, { ready: true, endpoints: new Map() }));
+    view.replace(names.map((name) => clusterNode({ name, uid: name, networkUnavailable: "true" })));
+    await clock.advance(500);
+
+    looks = 0;
+    await clock.advance(5000);
+
+    expect(looks).toBe(10);
+    await many.stop();
+  });
+
   it("of many nodes is told by a few writes at a time, and of none forgotten", async () => {
     const names = Array.from({ length: 50 }, (_, index) => `many-${index}`);
     const hosts = {
@@ -256,7 +282,7 @@ describe("the readiness of nodes", () => {
         told.push(name);
       },
     };
-    const rest = { agents, writer, routesStand: () => true, cloud: true, clock, log: silentLog };
+    const rest = { agents, writer, routes: () => () => true, cloud: true, clock, log: silentLog };
     const many = new NodeReadiness({ nodes: view, hosts, ...rest });
     many.start();
     names.forEach((name) => agents.put(name, { ready: true, endpoints: new Map() }));

@@ -415,6 +415,25 @@ describe("events", () => {
     expect(around.policies.byId(kube("bad"))?.ingress).toEqual([]);
   });
 
+  it("warns of a policy that could not be read, and closes whom it selects whatever was stored before", async () => {
+    const around = await world();
+    const translator = await around.begin();
+    list(around, [allowing("late")]);
+    await settled(translator, around.clock);
+
+    around.networkPolicies.put(policyNamed("late", { unreadable: "spec: Unrecognized key" }));
+    await settled(translator, around.clock);
+
+    expect(around.recorded.take()).toEqual([
+      "Warning PolicyNotExpressible on NetworkPolicy shop/late uid-late",
+    ]);
+    expect(around.policies.byId(kube("late"))).toMatchObject({
+      isolates: ["ingress", "egress"],
+      ingress: [],
+      egress: [],
+    });
+  });
+
   it("warns again after an edit that does not mend it, and no more once it is mended", async () => {
     const around = await world();
     const translator = await around.begin();

@@ -5,6 +5,7 @@ import type { ClusterService, ClusterServiceCidr } from "../../src/core/cluster/
 import { parseCidr, type Cidr } from "../../src/core/net/cidr.ts";
 import { ObjectView } from "../../src/services/cluster/object-view.ts";
 import { createLog, type LogLine } from "../services/support.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 
 let version = 0;
 
@@ -43,15 +44,17 @@ function setUp(flag?: Cidr) {
   const services = new ObjectView<ClusterService>();
   const told: string[] = [];
   const lines: LogLine[] = [];
+  const clock = new FakeClock();
   const keeper = new ServiceRangeKeeper({
     serviceCidrs,
     services,
     flag,
     onRange: (ranges) => void told.push(ranges.map(({ cidr }) => cidr).join(" ")),
+    clock,
     log: createLog(lines),
   });
   const warnings = () => lines.filter(({ level }) => level === "warn").length;
-  return { serviceCidrs, services, told, warnings, keeper };
+  return { serviceCidrs, services, told, warnings, keeper, clock };
 }
 
 const API = service("default", "kubernetes", "10.96.0.1");
@@ -133,6 +136,25 @@ describe("the keeper of the service range", () => {
 
     expect(told.at(-1)).toBe("10.200.0.0/16");
     await expect(keeper.whenTold(impatient.signal)).rejects.toThrow("too long");
+  });
+
+  it("does not hold up whoever waits for ServiceCIDRs that the role may not list", async () => {
+    const { services, keeper, clock, warnings } = setUp();
+    keeper.start();
+    let isOver = false;
+    const waiting = keeper.whenTold(new AbortController().signal).then(() => (isOver = true));
+    await clock.advance(60_000);
+    const before = isOver;
+
+    services.replace([API]);
+    await clock.advance(9_000);
+    const early = isOver;
+    await clock.advance(1_000);
+    await waiting;
+
+    expect([before, early]).toEqual([false, false]);
+    expect(warnings()).toBeGreaterThan(0);
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it("tells nothing any more after it was stopped", async () => {

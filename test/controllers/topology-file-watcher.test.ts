@@ -41,6 +41,8 @@ describe("the file that a topology was started with", () => {
   let lines: LogLine[];
   /** Texts and failures that the watcher was told of. */
   let told: number;
+  /** How often the topology in force was asked for. */
+  let asked: number;
   let watcher: TopologyFileWatcher;
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), "romana-topology-"));
@@ -49,6 +51,7 @@ describe("the file that a topology was started with", () => {
     events = [];
     lines = [];
     told = 0;
+    asked = 0;
   });
   afterEach(async () => {
     await watcher.stop();
@@ -74,7 +77,10 @@ describe("the file that a topology was started with", () => {
           },
         }),
       parse: (content) => JSON.parse(stripComments(content)) as unknown,
-      inForce: () => addressing.topologyDocument(),
+      inForce: () => {
+        asked += 1;
+        return addressing.topologyDocument();
+      },
       overrides,
       events: { record: (event) => void events.push(event) },
       subject: SUBJECT,
@@ -103,6 +109,25 @@ describe("the file that a topology was started with", () => {
       },
     ],
   };
+
+  it("is not spoken of before there is a topology in force, and not when that is the one of the file", async () => {
+    const starting = started(json(twoZones));
+    await until("it was looked at", () => asked > 0);
+    expect(events).toEqual([]);
+    await addressing.updateTopology(twoZones, signal);
+    await starting;
+
+    expect(events).toEqual([]);
+    expect(lines.filter(({ level }) => level === "warn")).toEqual([]);
+    await edit(json(withZone));
+    expect(events).toMatchObject([{ type: "Normal", reason: "TopologyFileChanged" }]);
+  });
+
+  it("is spoken of when it is broken, before there is a topology in force too", async () => {
+    await started("{");
+
+    expect(events).toMatchObject([{ type: "Warning", reason: "TopologyFileChanged" }]);
+  });
 
   it("is not spoken of while it tells the topology in force, whatever its comments, and the hosts that were learned", async () => {
     await addressing.updateTopology(twoZones, signal);

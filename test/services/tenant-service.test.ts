@@ -38,6 +38,40 @@ async function openService<S extends Store>(store: S) {
   return { store, follower, usage, tenants };
 }
 
+it("lists tenants and segments that are only seen, and removes none of them", async () => {
+  const store = createStore();
+  const usage = new Usage();
+  const common = { store, clock: new FakeClock(), log: createLog(), prefix: "/romana" };
+  const follower = await StoreFollower.open(common, signal);
+  const seen = [
+    { tenant: "shop", segment: undefined },
+    { tenant: "shop", segment: "web" },
+    { tenant: "shop", segment: "web" },
+    { tenant: "empty", segment: undefined },
+  ];
+  const tenants = new TenantService({
+    ...common,
+    follower,
+    usage,
+    observed: (only) => seen.filter(({ tenant }) => only === undefined || tenant === only),
+  });
+  follower.start();
+  usage.list = [block("shop", "db", 2)];
+
+  expect(tenants.tenants()).toEqual([
+    { name: "empty", declared: false, segments: [], networks: [], addresses: 0, blocks: 0 },
+    { name: "shop", declared: false, segments: ["db", "web"], networks: [], addresses: 2, blocks: 1 },
+  ]);
+  expect(tenants.segments("shop")).toEqual([
+    { name: "db", declared: false, addresses: 2, blocks: 1 },
+    { name: "web", declared: false, addresses: 0, blocks: 0 },
+  ]);
+  await tenants.createTenant("empty", signal);
+  expect(tenants.tenant("empty").declared).toBe(true);
+  await tenants.deleteTenant("empty", signal);
+  expect(tenants.tenant("empty").declared).toBe(false);
+});
+
 it("lists declared tenants and those that own blocks, with what they use", async () => {
   const { tenants, usage } = await openService(createStore());
   await tenants.createTenant("shop", signal);

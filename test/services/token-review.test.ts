@@ -257,3 +257,36 @@ function turns(): Promise<void> {
     setImmediate(resolve);
   });
 }
+
+describe("who asks too often", () => {
+  const refuse = (): never => {
+    throw new NetworkError("transient", "AUTH_THROTTLED", "too many");
+  };
+
+  it("has no token reviewed that was not known before", async () => {
+    const { authenticator, asked } = make();
+
+    await expect(authenticator.callerOf(jwt("junk"), never, refuse)).rejects.toMatchObject({
+      code: "AUTH_THROTTLED",
+    });
+
+    expect(asked).toEqual([]);
+  });
+
+  it("does not keep out a token from the same address that was known, until it is not known any more", async () => {
+    const answers: Record<string, Found> = { [jwt("good")]: person("romana:reader") };
+    const { authenticator, clock } = make(answers);
+    await authenticator.callerOf(jwt("good"), never);
+    await clock.advance(60_000);
+
+    expect(await authenticator.callerOf(jwt("good"), never, refuse)).toMatchObject({ user: "ann" });
+
+    await clock.advance(60_000);
+    Reflect.deleteProperty(answers, jwt("good"));
+    expect(await authenticator.callerOf(jwt("good"), never, refuse)).toBeUndefined();
+    await clock.advance(60_000);
+    await expect(authenticator.callerOf(jwt("good"), never, refuse)).rejects.toMatchObject({
+      code: "AUTH_THROTTLED",
+    });
+  });
+});

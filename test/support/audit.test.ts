@@ -11,6 +11,7 @@ function entry(userAgent: string, username: string, code = 200): AuditEntry {
     stage: "ResponseComplete",
     verb: "list",
     requestReceivedTimestamp: "2026-01-01T00:00:00Z",
+    stageTimestamp: "2026-01-01T00:00:00Z",
     requestURI: "/api/v1/pods",
     userAgent,
     user: { username },

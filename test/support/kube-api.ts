@@ -59,6 +59,8 @@ export interface AuditEntry {
   readonly requestURI: string;
   /** RFC 3339. */
   readonly requestReceivedTimestamp: string;
+  /** RFC 3339: when it was answered, or its answer began, see `stage`. */
+  readonly stageTimestamp: string;
   readonly userAgent?: string;
   readonly user: { readonly username: string };
   readonly objectRef?: { readonly resource?: string; readonly name?: string; readonly subresource?: string };

@@ -14,7 +14,7 @@ import type { FixtureSize } from "./fixture-objects.ts";
 import { freePorts } from "./free-ports.ts";
 import { KubeApiServer } from "./kube-api.ts";
 import { startFixtureEtcd } from "./kube-fixture.ts";
-import { LAB_INSTANCE_FLAGS, LAB_REGION, MotoVpc } from "./moto-vpc.ts";
+import { LAB_CLUSTER, LAB_REGION, MotoVpc } from "./moto-vpc.ts";
 import { startMoto, type Moto } from "./moto.ts";
 import { Replica } from "./replica-lab.ts";
 import { toolPath } from "./tools.ts";
@@ -34,6 +34,8 @@ export interface KubeLabOptions {
   readonly etcdProgram?: string;
   /** Zones of a VPC in moto; without it there is none, and controllers run with `--cloud=none`. */
   readonly zones?: number;
+  /** The first two octets of the VPC's addresses: `10.40` unless given. What lies in `127` answers probes. */
+  readonly vpcOctets?: string;
   readonly serviceRange?: string;
 }
 
@@ -108,7 +110,7 @@ export class KubeLab {
         credentials: { accessKeyId: "test", secretAccessKey: "test" },
       });
       undo.push(() => hand.destroy());
-      const vpc = await MotoVpc.create(hand, "10.40", options.zones);
+      const vpc = await MotoVpc.create(hand, options.vpcOctets ?? "10.40", options.zones);
       return new KubeLab({ etcd, kube, moto, hand, vpc }, kubeconfig);
     } catch (error) {
       for (const step of undo.toReversed()) {
@@ -212,10 +214,11 @@ export class KubeLab {
     }
   }
 
+  /** Without `--host-tag`: Nodes become hosts, and no instance by its tags alone. */
   #cloudFlags(): readonly string[] {
     return this.#vpc === undefined
       ? ["--cloud=none"]
-      : ["--cloud=aws", `--region=${LAB_REGION}`, `--vpc=${this.#vpc.id}`, ...LAB_INSTANCE_FLAGS];
+      : ["--cloud=aws", `--region=${LAB_REGION}`, `--vpc=${this.#vpc.id}`, `--cluster=${LAB_CLUSTER}`];
   }
 }
 

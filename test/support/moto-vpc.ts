@@ -10,9 +10,8 @@ import {
 } from "@aws-sdk/client-ec2";
 
 export const LAB_REGION = "us-east-1";
-const CLUSTER = "lab";
-/** Flags of the controller by which it knows the VPC's instances. */
-export const LAB_INSTANCE_FLAGS = [`--cluster=${CLUSTER}`, "--host-tag=role=node"] as const;
+/** What the instances and the controllers call their cluster. */
+export const LAB_CLUSTER = "lab";
 /** Instances that one call may ask for. */
 const RUN_AT_ONCE = 50;
 
@@ -115,7 +114,7 @@ export class MotoVpc {
           {
             ResourceType: "instance",
             Tags: [
-              { Key: `kubernetes.io/cluster/${CLUSTER}`, Value: "owned" },
+              { Key: `kubernetes.io/cluster/${LAB_CLUSTER}`, Value: "owned" },
               { Key: "role", Value: "node" },
             ],
           },

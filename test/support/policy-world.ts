@@ -50,6 +50,7 @@ export function networkPolicy(fields: Partial<ClusterNetworkPolicy> = {}): Clust
     ingress: [],
     egress: [],
     hasEgress: false,
+    unreadable: "",
     ...fields,
   };
 }

@@ -16,9 +16,9 @@ interface Kept {
   readonly labelNames: readonly string[];
 }
 
-const followed: FollowState = { problem: "", missingVerb: "", lists: 1, watches: 2, unreadable: 0 };
+const followed: FollowState = { problem: "", missingVerb: "", lists: 1, watches: 2, read: 3, unreadable: 0 };
 const empty: MetricsSources = {
-  addressing: { hosts: () => ({ hosts: [] }), blocks: () => undefined },
+  addressing: { hostCounts: () => ({ total: 0, unplaced: 0, misplaced: 0 }), blocks: () => undefined },
   routes: new FakeRoutes(),
   store: { silentMs: () => 0 },
   reserved: { overlaps: () => [{ source: "vpc" }] },

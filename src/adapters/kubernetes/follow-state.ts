@@ -11,6 +11,7 @@ export class FollowRecord {
   readonly #log: Logger;
   readonly #unreadable = new Map<string, string>();
   #lists = 0;
+  #read = 0;
   #watches = 0;
   #problem = "";
   #missingVerb = "";
@@ -28,6 +29,7 @@ export class FollowRecord {
       missingVerb: this.#missingVerb,
       lists: this.#lists,
       watches: this.#watches,
+      read: this.#read,
       unreadable: this.#unreadable.size,
     };
   }
@@ -38,6 +40,11 @@ export class FollowRecord {
     } else {
       this.#watches += 1;
     }
+  }
+
+  /** An object came, by a list or by a watch. */
+  came(): void {
+    this.#read += 1;
   }
 
   /** It went wrong, and will be tried again. */
@@ -92,7 +99,7 @@ export class FollowRecord {
       this.#unreadable.set(uid, problem);
       this.#log.error(
         { kind: this.#kind, name, reason: problem },
-        "an object of the cluster cannot be read; what was known of it stays in force",
+        "an object of the cluster cannot be read; a policy closes its pods, any other object is left out",
       );
     }
   }

@@ -16,7 +16,7 @@ export interface KubernetesClusterOptions {
   readonly times?: Partial<FollowTimes>;
 }
 
-const untouched: FollowState = { problem: "", missingVerb: "", lists: 0, watches: 0, unreadable: 0 };
+const untouched: FollowState = { problem: "", missingVerb: "", lists: 0, watches: 0, read: 0, unreadable: 0 };
 
 /** A cluster of Kubernetes, followed by list and watch of our own (docs/adr/0021-own-list-and-watch.md). */
 export class KubernetesCluster implements ClusterSource {

@@ -11,7 +11,8 @@ import type {
 import { labels, shared } from "./parts.ts";
 import type { Reading } from "./reading.ts";
 
-// A policy is read strictly, unlike all else: what were left out of it could open a pod. Whatever is odd anywhere in its spec makes all of it unreadable.
+// A policy is read strictly, unlike all else: what were left out of it could open a pod. Whatever is odd anywhere in its spec, a field of a later API among it, makes all of it
+// unreadable.
 
 /** Every one of them, or none. Go writes an empty list as `null`. */
 function every<T>(item: z.ZodType<T>): z.ZodType<readonly T[]> {
@@ -22,14 +23,24 @@ function every<T>(item: z.ZodType<T>): z.ZodType<readonly T[]> {
 }
 
 const strictLabels = z
-  .record(z.string(), z.string())
-  .nullish()
-  .transform((read) => labels.parse(read));
+  .unknown()
+  .optional()
+  .refine(
+    (raw) =>
+      raw === null ||
+      raw === undefined ||
+      (typeof raw === "object" &&
+        !Array.isArray(raw) &&
+        // A requirement that no map can hold must not get lost (`parts.ts`).
+        Object.entries(raw).every(([key, value]) => key !== "__proto__" && typeof value === "string")),
+    "these are no labels",
+  )
+  .transform((raw) => labels.parse(raw));
 
-const Selector: z.ZodType<LabelSelector> = z.object({
+const Selector: z.ZodType<LabelSelector> = z.strictObject({
   matchLabels: strictLabels,
   matchExpressions: every(
-    z.object({
+    z.strictObject({
       key: z.string().transform(shared),
       operator: z.string().transform(shared),
       values: every(z.string().transform(shared)),
@@ -38,10 +49,10 @@ const Selector: z.ZodType<LabelSelector> = z.object({
 });
 
 const Peer = z
-  .object({
+  .strictObject({
     podSelector: Selector.nullish(),
     namespaceSelector: Selector.nullish(),
-    ipBlock: z.object({ cidr: z.string(), except: every(z.string()) }).nullish(),
+    ipBlock: z.strictObject({ cidr: z.string(), except: every(z.string()) }).nullish(),
   })
   .transform(({ podSelector, namespaceSelector, ipBlock }): NetworkPolicyPeer => ({
     ...(podSelector ? { podSelector } : {}),
@@ -50,7 +61,7 @@ const Peer = z
   }));
 
 const Port = z
-  .object({
+  .strictObject({
     protocol: z.string().transform(shared).nullish(),
     port: z.union([z.number().int(), z.string()]).nullish(),
     endPort: z.number().int().nullish(),
@@ -62,13 +73,13 @@ const Port = z
   }));
 
 const rule = (peers: "from" | "to"): z.ZodType<NetworkPolicyRule> =>
-  z.object({ [peers]: every(Peer), ports: every(Port) }).transform((read) => ({
+  z.strictObject({ [peers]: every(Peer), ports: every(Port) }).transform((read) => ({
     peers: read[peers] as readonly NetworkPolicyPeer[],
     ports: read["ports"] as readonly NetworkPolicyPort[],
   }));
 
 const NetworkPolicy = z.object({
-  spec: z.object({
+  spec: z.strictObject({
     podSelector: Selector.nullish(),
     policyTypes: every(z.string().transform(shared)),
     ingress: every(rule("from")),
@@ -76,27 +87,22 @@ const NetworkPolicy = z.object({
   }),
 });
 
+/** An event's note has room for no more. */
+const MAX_PROBLEM = 300;
+
 const EVERYTHING: LabelSelector = { matchLabels: {}, matchExpressions: [] };
 const WithSelector = z.object({ spec: z.object({ podSelector: Selector }) });
 
 /**
- * Reads a NetworkPolicy (networking.k8s.io/v1). One that cannot be read does not vanish: what was known of it stays in force, and of one that was
- * never read its pods (all of its namespace, when not even that can be read) are closed in both directions, until somebody mends it.
+ * Reads a NetworkPolicy (networking.k8s.io/v1). One that cannot be read does not vanish: its pods (all of its namespace, when not even that can be read) are closed in both
+ * directions, and `unreadable` says why, until somebody mends it. What it said before does not count: a controller that starts later could not know it.
  */
-export function readNetworkPolicy(
-  raw: unknown,
-  identity: ClusterObject,
-  known: ClusterNetworkPolicy | undefined,
-): Reading<ClusterNetworkPolicy> {
+export function readNetworkPolicy(raw: unknown, identity: ClusterObject): Reading<ClusterNetworkPolicy> {
   const { success, data, error } = NetworkPolicy.safeParse(raw);
   if (!success) {
     const [issue] = error.issues;
-    const problem = `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "odd"}`;
-    return {
-      ok: false,
-      problem,
-      object: known === undefined ? closed(raw, identity) : { ...known, ...identity },
-    };
+    const problem = `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "odd"}`.slice(0, MAX_PROBLEM);
+    return { ok: false, problem, object: closed(raw, identity, problem) };
   }
   const { podSelector, policyTypes, ingress, egress } = data.spec;
   return {
@@ -108,11 +114,12 @@ export function readNetworkPolicy(
       ingress,
       egress: egress ?? [],
       hasEgress: egress !== null && egress !== undefined,
+      unreadable: "",
     },
   };
 }
 
-function closed(raw: unknown, identity: ClusterObject): ClusterNetworkPolicy {
+function closed(raw: unknown, identity: ClusterObject, unreadable: string): ClusterNetworkPolicy {
   const selected = WithSelector.safeParse(raw);
   return {
     ...identity,
@@ -121,5 +128,6 @@ function closed(raw: unknown, identity: ClusterObject): ClusterNetworkPolicy {
     ingress: [],
     egress: [],
     hasEgress: true,
+    unreadable,
   };
 }

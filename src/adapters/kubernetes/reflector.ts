@@ -197,16 +197,21 @@ export class Reflector<K extends ClusterKind> {
     }
   }
 
-  /** The lines of a watch until it ends; a broken connection and a silent one are errors from which the watch goes on. */
+  /**
+   * The lines of a watch until it ends; a broken connection is an error from which the watch goes on. A silent one just ends: where nothing changes, an API server on an older etcd sends no
+   * bookmarks either, so that silence is no fault until the next watch cannot be had.
+   */
   async *#lines(stream: IncomingMessage, call: AskedCall): AsyncGenerator<string, void, undefined> {
     const { clock, times } = this.#options;
     let heardMs = clock.monotonic();
+    let isSilent = false;
     const look = (): void => {
       const leftMs = heardMs + times.silenceMs - clock.monotonic();
       if (leftMs > 0) {
         timer = clock.setTimer(leftMs, look);
       } else {
-        stream.destroy(new Error(`nothing came for ${times.silenceMs} ms`));
+        isSilent = true;
+        stream.destroy();
       }
     };
     let timer = clock.setTimer(times.silenceMs, look);
@@ -219,6 +224,9 @@ export class Reflector<K extends ClusterKind> {
     try {
       yield* linesOf(chunks(), MAX_LINE_BYTES);
     } catch (error) {
+      if (isSilent) {
+        return;
+      }
       if (error instanceof LineTooLongError) {
         this.#version = undefined;
       }
@@ -263,6 +271,7 @@ export class Reflector<K extends ClusterKind> {
   /** `undefined` for an object that does not say who it is. */
   #read(raw: unknown): ClusterObjects[K] | undefined {
     const { how, record } = this.#options;
+    record.came();
     const identity = readIdentity(raw);
     if (identity === undefined) {
       const key = namelessKey(raw);
@@ -273,7 +282,7 @@ export class Reflector<K extends ClusterKind> {
     if (known !== undefined && known.resourceVersion === identity.resourceVersion) {
       return known;
     }
-    const reading = how.read(raw, identity, known);
+    const reading = how.read(raw, identity);
     if (reading.ok) {
       record.readable(identity.uid);
     } else {

@@ -222,8 +222,7 @@ export interface KindOfObject<T> {
   readonly path: string;
   /** Older servers do not have the kind at all (404). */
   readonly mayBeAbsent: boolean;
-  /** `known` is the last that could be read of the same object (UID). */
-  read(raw: unknown, identity: ClusterObject, known: T | undefined): Reading<T>;
+  read(raw: unknown, identity: ClusterObject): Reading<T>;
 }
 
 function plain<T>(path: string, read: (raw: unknown, identity: ClusterObject) => T): KindOfObject<T> {

@@ -4,7 +4,7 @@ import type { ClusterNode } from "../../core/cluster/objects.ts";
 import { NetworkError } from "../../core/errors.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { ClusterEvent, ClusterWriter } from "../../ports/cluster.ts";
-import { errorOfConnection } from "./classify-error.ts";
+import { errorOfConnection, type AskedCall } from "./classify-error.ts";
 import { formatMicroTime } from "./micro-time.ts";
 import type { Transport } from "./transport.ts";
 
@@ -46,57 +46,66 @@ export class KubernetesWriter implements ClusterWriter {
       { op: "remove", path: `/spec/taints/${place}` },
     ]);
     const call = { verb: "patch", resource: "nodes" } as const;
-    try {
-      await this.#options.transport.json(
-        {
-          ...call,
-          method: "PATCH",
-          path: `/api/v1/nodes/${encodeURIComponent(node.name)}`,
-          contentType: "application/json-patch+json",
-          body: [
-            { op: "test", path: "/metadata/resourceVersion", value: node.resourceVersion },
-            { op: "test", path: "/metadata/uid", value: node.uid },
-            ...operations,
-          ],
-        },
-        signal,
-      );
-    } catch (error) {
-      // What the API server says to a `test` that failed.
-      if (error instanceof NetworkError && error.details["status"] === UNPROCESSABLE) {
-        throw new NetworkError(
-          "conflict",
-          "CLUSTER_CONFLICT",
-          `cannot take the taint ${key} off node ${node.name}: the node changed meanwhile; read it again`,
-          { ...call, host: node.name },
-          error,
-        );
-      }
-      throw error;
-    }
+    const written = this.#options.transport.json(
+      {
+        ...call,
+        method: "PATCH",
+        path: `/api/v1/nodes/${encodeURIComponent(node.name)}`,
+        contentType: "application/json-patch+json",
+        body: [
+          { op: "test", path: "/metadata/resourceVersion", value: node.resourceVersion },
+          { op: "test", path: "/metadata/uid", value: node.uid },
+          ...operations,
+        ],
+      },
+      signal,
+    );
+    await this.#unlessReplaced(written, node.name, call);
   }
 
   async setCondition(
-    node: { readonly name: string },
+    node: { readonly name: string; readonly uid: string },
     condition: Condition,
     signal: AbortSignal,
   ): Promise<void> {
     // `metav1.Time` has whole seconds.
     const now = `${new Date(this.#options.clock.now()).toISOString().slice(0, 19)}Z`;
-    await this.#options.transport.json(
+    const call = { verb: "patch", resource: "nodes/status" } as const;
+    const written = this.#options.transport.json(
       {
-        verb: "patch",
-        resource: "nodes/status",
+        ...call,
         method: "PATCH",
         path: `/api/v1/nodes/${encodeURIComponent(node.name)}/status`,
         // Merges conditions by their type; a JSON merge patch would replace the kubelet's.
         contentType: "application/strategic-merge-patch+json",
         body: {
+          // Another Node of that name is another machine: a UID cannot be changed, so there the patch is refused.
+          metadata: { uid: node.uid },
           status: { conditions: [{ ...condition, lastHeartbeatTime: now, lastTransitionTime: now }] },
         },
       },
       signal,
     );
+    await this.#unlessReplaced(written, node.name, call);
+  }
+
+  /** Waits for a patch that names what must not have changed. */
+  async #unlessReplaced(written: Promise<unknown>, host: string, call: AskedCall): Promise<void> {
+    try {
+      await written;
+    } catch (error) {
+      // What the API server says to a `test` that failed, and to another UID.
+      if (error instanceof NetworkError && error.details["status"] === UNPROCESSABLE) {
+        throw new NetworkError(
+          "conflict",
+          "CLUSTER_CONFLICT",
+          `cannot ${call.verb} node ${host}: the node changed meanwhile; read it again`,
+          { ...call, host },
+          error,
+        );
+      }
+      throw error;
+    }
   }
 
   async createEvent(event: ClusterEvent, signal: AbortSignal): Promise<WrittenEvent> {

@@ -34,7 +34,7 @@ export interface HeapRoomOptions {
   readonly heap: Heap;
   /** The growth with which the process was started, in percent. */
   readonly leanPercent: number;
-  /** Changes of addresses since the start. */
+  /** What was done since the start: changes of addresses, and objects of a cluster that came. */
   readonly changes: () => number;
 }
 

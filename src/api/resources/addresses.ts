@@ -1,5 +1,6 @@
+import type { Caller } from "../../core/access/access.ts";
 import { NetworkError } from "../../core/errors.ts";
-import { readPodReference, type PodFields } from "../../core/ipam/pod-reference.ts";
+import { readPodReference, type PodFields, type PodReference } from "../../core/ipam/pod-reference.ts";
 import { ipv4Value, parseIpv4, type Ipv4 } from "../../core/net/ipv4.ts";
 import { answer, answerNull } from "../answers.ts";
 import type { Addressing, AddressState, NewAddress, PodOwners } from "../control-plane.ts";
@@ -54,6 +55,7 @@ export const addressesResource: Resource<{ addressing: Addressing; pods?: PodOwn
         ...ownerOf(request.body, pods),
         ...(address ? { address: parseIpv4(address) } : {}),
       };
+      requireOwnPod(request.caller, wanted.pod, pods);
       return answer(reply, await addressing.allocate(wanted, request.deadline));
     },
   );
@@ -97,6 +99,23 @@ export const addressesResource: Resource<{ addressing: Addressing; pods?: PodOwn
 /** The host that a body names, if it does. */
 function hostIn(body: unknown): string | undefined {
   return (body as { readonly host?: string | null }).host || undefined;
+}
+
+/** Whoever has the credentials of one node could else have its packets taken for those of any Pod: an address has the labels of the Pod that it names. */
+function requireOwnPod(
+  { role, host }: Caller,
+  pod: PodReference | undefined,
+  pods: PodOwners | undefined,
+): void {
+  const node = pod === undefined ? undefined : pods?.nodeOf(pod);
+  if (role === "agent" && pod !== undefined && node !== undefined && node !== host) {
+    throw new NetworkError(
+      "conflict",
+      "POD_ELSEWHERE",
+      `the agent of host ${host} asks for an address of Pod ${pod.namespace}/${pod.name} (${pod.uid}), which is on node ${node}: ask on that node, or use the credentials of an admin`,
+      { host, node, namespace: pod.namespace, pod: pod.name, podUID: pod.uid },
+    );
+  }
 }
 
 /**

@@ -83,7 +83,10 @@ export function addressCommands(program: Command, open: OpenSession): void {
     await out.list({
       value: rows.length === 1 ? rows[0] : rows,
       rows,
-      columns: columns.map((column) => ({ ...column, wide: false })),
+      // Where none is a Pod's, the column says nothing.
+      columns: columns
+        .filter(({ header }) => header !== "POD" || rows.some(({ pod }) => pod !== undefined))
+        .map((column) => ({ ...column, wide: false })),
       name: ({ name }) => `address/${name}`,
       empty: "",
     });

@@ -63,6 +63,11 @@ export class TokenBucket {
     return 0;
   }
 
+  /** Puts a token back that was taken for nothing. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + 1);
+  }
+
   #refill(nowMs: number): void {
     if (nowMs > this.#at) {
       const elapsed = nowMs - this.#at;

@@ -13,7 +13,7 @@ const TOPOLOGY_LABELS = [
 ] as const;
 
 /** What EC2 fills in where Kubernetes does not give it. */
-const CLOUD_LABELS: readonly string[] = [...TOPOLOGY_LABELS.flat(), SUBNET_LABEL];
+const CLOUD_LABELS: ReadonlySet<string> = new Set([...TOPOLOGY_LABELS.flat(), SUBNET_LABEL]);
 
 /** The Node's first `InternalIP` that is IPv4; `undefined` while it has none. */
 export function addressOf({ internalIps }: Pick<ClusterNode, "internalIps">): Ipv4 | undefined {
@@ -38,7 +38,7 @@ export function machineOf({ providerId }: Pick<ClusterNode, "providerId">, cloud
 
 /** The topology labels and the subnet among the labels of a host: what EC2 filled in stays when a Node does not say it. */
 export function cloudLabels(tags: Labels): Labels {
-  return Object.fromEntries(Object.entries(tags).filter(([key]) => CLOUD_LABELS.includes(key)));
+  return Object.fromEntries(Object.entries(tags).filter(([key]) => CLOUD_LABELS.has(key)));
 }
 
 /** What EC2 knows of the Node's instance; the region only where it is known ("" for not). */

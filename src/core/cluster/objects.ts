@@ -150,6 +150,8 @@ export interface ClusterNetworkPolicy extends ClusterObject {
   readonly egress: readonly NetworkPolicyRule[];
   /** Whether `spec.egress` is there at all: without `policyTypes` that decides whether egress is closed. */
   readonly hasEgress: boolean;
+  /** Why its spec cannot be read, "" for one that was read. What cannot be read allows nothing: rules are empty, and `podSelector` is as written or selects everybody. */
+  readonly unreadable: string;
 }
 
 /** Every kind that is followed, by its name in the API (plural, lower case). */
@@ -164,6 +166,16 @@ export interface ClusterObjects {
 }
 
 export type ClusterKind = keyof ClusterObjects;
+
+export const clusterKinds: readonly ClusterKind[] = [
+  "nodes",
+  "pods",
+  "namespaces",
+  "networkpolicies",
+  "services",
+  "endpointslices",
+  "servicecidrs",
+];
 
 /** The name under which an object stands among those of its kind: `name`, or `namespace/name`. */
 export function keyOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

@@ -64,6 +64,23 @@ export function viewHosts(state: IpamState): readonly HostView[] {
   return [...state.hosts.values()].toSorted((a, b) => a.id - b.id).map((host) => viewHost(state, host));
 }
 
+/** How many hosts there are, and how many of them stand nowhere or where they no longer fit. */
+export interface HostCounts {
+  readonly total: number;
+  readonly unplaced: number;
+  readonly misplaced: number;
+}
+
+/** Counts the hosts, without a view of each. */
+export function countHosts({ hosts }: IpamState): HostCounts {
+  let [unplaced, misplaced] = [0, 0];
+  for (const { record } of hosts.values()) {
+    unplaced += record.groups.length === 0 ? 1 : 0;
+    misplaced += record.misplaced ? 1 : 0;
+  }
+  return { total: hosts.size, unplaced, misplaced };
+}
+
 /** The hosts of a leaf in the order of their registration; none for a range that is no leaf of the network. */
 export function viewHostsOf(state: IpamState, network: string, leafCidr: Cidr): readonly HostView[] {
   const found = state.networksByName.get(network);

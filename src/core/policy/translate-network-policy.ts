@@ -23,12 +23,14 @@ import { readSelector } from "./read-selector.ts";
  *     a port, or any part of one       that port allows nothing, the others of its rule do
  *     all peers or all ports of a rule the rule allows nothing (and not everything, as a rule without any would)
  *     a word in policyTypes            both directions are closed; rules count only in those that are named
+ *     what could not even be read      both directions are closed, and the policy allows nothing
  *
  * Defaults: without policyTypes ingress is closed, and egress when there is a section for it. Rules of a direction that policyTypes does not name mean nothing.
  */
 export function translateNetworkPolicy(policy: ClusterNetworkPolicy): Translation {
   const problems: PolicyProblem[] = [];
-  const { named, isolates } = readTypes(policy, problems);
+  const { named, isolates } =
+    policy.unreadable === "" ? readTypes(policy, problems) : unread(policy, problems);
   const targets = readSelector(
     policy.podSelector,
     "spec.podSelector",
@@ -100,6 +102,17 @@ function readTypes(
     }
   }
   return { named, isolates: unknown ? ["ingress", "egress"] : named };
+}
+
+function unread(
+  { unreadable }: ClusterNetworkPolicy,
+  problems: PolicyProblem[],
+): { readonly named: readonly Direction[]; readonly isolates: readonly Direction[] } {
+  problems.push({
+    place: "spec",
+    message: `it cannot be read (${unreadable}): leave out what this release does not know, or upgrade the controller; until then all whom it selects are closed in both directions, and it allows nothing`,
+  });
+  return { named: [], isolates: ["ingress", "egress"] };
 }
 
 function readRule(

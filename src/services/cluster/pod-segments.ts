@@ -17,4 +17,9 @@ export class PodSegments {
   segmentOf({ uid }: PodReference): string | undefined {
     return this.#pods.byUid(uid)?.labels[this.#label] || undefined;
   }
+
+  /** The node of this very Pod (by UID); `undefined` while the Pod is not known, or on none. */
+  nodeOf({ uid }: PodReference): string | undefined {
+    return this.#pods.byUid(uid)?.node || undefined;
+  }
 }

@@ -288,6 +288,8 @@ describe("a watch", () => {
 
     expect(api.lists).toHaveLength(1);
     expect(cluster.state("namespaces").watches).toBeGreaterThanOrEqual(3);
+    // Where nothing changes, silence is no fault.
+    expect(cluster.state("namespaces").problem).toBe("");
   });
 
   it("is not cut while something comes, if only bookmarks", async () => {

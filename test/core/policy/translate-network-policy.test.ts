@@ -65,6 +65,25 @@ describe("directions", () => {
   });
 });
 
+describe("a policy that could not be read", () => {
+  it("closes whom it selects in both directions, allows nothing, and says what stood in the way", () => {
+    const open = [{ peers: [], ports: [] }];
+
+    const model = translated({
+      unreadable: "spec.ingress.0: Unrecognized key",
+      podSelector: selector({ app: "db" }),
+      policyTypes: ["Ingress"],
+      ingress: open,
+    });
+
+    expect(model.isolates).toEqual(["ingress", "egress"]);
+    expect([model.ingress, model.egress]).toEqual([[], []]);
+    expect(model.problems).toEqual([
+      { place: "spec", message: expect.stringContaining("spec.ingress.0: Unrecognized key") as string },
+    ]);
+  });
+});
+
 describe("the manifests that everybody writes", () => {
   it("denies all ingress of a namespace", () => {
     expect(translated({ policyTypes: ["Ingress"] })).toEqual({

@@ -74,7 +74,7 @@ describe.skipIf(requireKubeApi())("what is written to a cluster", () => {
   });
 
   it("a condition is set, and those of the kubelet stay", async () => {
-    await makeNode("conditioned");
+    const made = await makeNode("conditioned");
     await server.call("PATCH", "/api/v1/nodes/conditioned/status", {
       body: { status: { conditions: [{ type: "Ready", status: "True", reason: "KubeletReady" }] } },
       contentType: "application/strategic-merge-patch+json",
@@ -86,7 +86,11 @@ describe.skipIf(requireKubeApi())("what is written to a cluster", () => {
       message: "the group's routes stand",
     } as const;
 
-    await adapter.kubernetes.writer.setCondition({ name: "conditioned" }, condition, signal);
+    const { writer } = adapter.kubernetes;
+    await expect(
+      writer.setCondition({ name: made.name, uid: "another" }, condition, signal),
+    ).rejects.toMatchObject({ code: "CLUSTER_CONFLICT" });
+    await writer.setCondition(made, condition, signal);
 
     const node = (await server.call("GET", "/api/v1/nodes/conditioned")) as {
       readonly status: { readonly conditions: readonly object[] };
@@ -174,7 +178,7 @@ describe.skipIf(requireKubeApi())("what is written to a cluster", () => {
     const condition = { type: "X", status: "True", reason: "X", message: "" } as const;
 
     const refusal = await other.kubernetes.writer
-      .setCondition({ name: "n" }, condition, signal)
+      .setCondition({ name: "n", uid: "u" }, condition, signal)
       .catch((error: unknown) => error);
     await other.stop();
 

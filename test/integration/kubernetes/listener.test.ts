@@ -75,10 +75,8 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
   }
 
   it("begins with the topology that the address of the API server's service tells", async () => {
-    await until("there is a network", async () => {
-      const { body } = await get("/networks");
-      return JSON.stringify(body).includes("10.112.0.0/12");
-    });
+    await until("there is a network", async () => JSON.stringify((await get("/networks")).body) !== "[]");
+    expect((await get("/networks")).body).toMatchObject([{ id: "romana-network", cidr: "10.112.0.0/12" }]);
   });
 
   it("refuses a network that overlaps the range of the cluster's services", async () => {
@@ -119,6 +117,7 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
     await patch(lab.kube, lost, { metadata: { labels: { "topology.kubernetes.io/zone": "us-west-2b" } } });
     await placed("lost");
     await told("lost", "HostPlaced");
+    expect((await events("lost", "HostPlaced"))[0]?.note).toContain("10.120.0.0/13");
   });
 
   it("waits for the address of a Node that has none", async () => {
@@ -172,6 +171,8 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
     });
     expect(answer.status).toBe(200);
     const address = (answer.body as { readonly ip?: string }).ip ?? String(answer.body);
+    const { body: tenants } = await get("/tenants");
+    expect(tenants).toContainEqual(expect.objectContaining({ name: "shop", segments: ["default"] }));
     await until("the address is explained by its Pod", async () => {
       const { body } = await get(`/explain/ip/${address}`);
       return JSON.stringify(body).includes("shop/web") || JSON.stringify(body).includes('"app":"web"');
@@ -211,8 +212,12 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
     );
     for (const each of [nothing, everything]) {
       await until("it is translated", async () => (await modelOf(each)) !== undefined);
-      await remove(each);
     }
+    expect(JSON.stringify((await modelOf(nothing))?.["targets"])).toContain("such-pod");
+    expect(JSON.stringify((await modelOf(everything))?.["targets"])).not.toContain("such-pod");
+    expect((await modelOf(everything))?.["isolates"]).toEqual(["ingress", "egress"]);
+    await remove(nothing);
+    await remove(everything);
   });
 
   it("isolates a namespace by its annotation, and says when that cannot be read", async () => {
@@ -276,6 +281,10 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
       }),
     );
     await told("vip", "VipAnnotationInvalid");
+    expect((await events("vip", "VipAnnotationInvalid"))[0]).toMatchObject({
+      type: "Warning",
+      regarding: { kind: "Service", name: "vip" },
+    });
   });
 
   it("takes the startup taint off a Node whose agent is ready", async () => {
@@ -299,12 +308,10 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
           readonly conditions?: readonly { readonly type: string; readonly status: string }[];
         };
       };
-      const keys = (found.spec.taints ?? []).map(({ key }) => key);
+      const keys = new Set((found.spec.taints ?? []).map(({ key }) => key));
       const network = found.status.conditions?.find(({ type }) => type === "NetworkUnavailable");
       return (
-        !keys.includes("romana.io/agent-not-ready") &&
-        keys.includes("example.com/mine") &&
-        network?.status === "False"
+        !keys.has("romana.io/agent-not-ready") && keys.has("example.com/mine") && network?.status === "False"
       );
     });
   });
@@ -321,6 +328,7 @@ describe.skipIf(requireKubeApi())("a controller in a cluster", () => {
       return (await modelOf(before)) === undefined && (await modelOf(after)) !== undefined;
     });
     await placed("late");
+    expect((await get("/hosts/n1")).body).toMatchObject({ placed: true, ip: "192.168.1.1" });
   });
 
   it("goes on after the API server was killed", async () => {

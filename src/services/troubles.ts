@@ -1,8 +1,8 @@
-import { NetworkError } from "../../core/errors.ts";
-import type { Logger } from "../../ports/logger.ts";
+import { NetworkError } from "../core/errors.ts";
+import type { Logger } from "../ports/logger.ts";
 
 /** Says what goes wrong again and again once, and once that it is over. */
-export class Complaints<Step extends string> {
+export class Troubles<Step extends string> {
   readonly #log: Logger;
   readonly #standing = new Map<Step, string>();
 
