@@ -60,7 +60,7 @@ function maker(): () => Promise<TlsPair> {
   let made = 0;
   return () => {
     made += 1;
-    return Promise.resolve({ ca: `${pem(`ca-${made}`)}\n`, cert: `cert-${made}`, key: `key-${made}` });
+    return Promise.resolve({ ca: `${pem(`ca${made}`)}\n`, cert: `cert-${made}`, key: `key-${made}` });
   };
 }
 
@@ -96,7 +96,7 @@ describe("installCertificates", () => {
 
     await installCertificates(cluster, maker(), never);
 
-    expect(cluster.trusted.text).toBe(`${["ca-1", "a", "b", "c"].map(pem).join("\n")}\n`);
+    expect(cluster.trusted.text).toBe(`${["ca1", "a", "b", "c"].map(pem).join("\n")}\n`);
   });
 
   it("gives up when others write again and again", async () => {

@@ -26,7 +26,11 @@ const dataSchema = z.looseObject({
   data: z.record(z.string(), z.string()),
 });
 
-const builtin = { network: { id: "romana-network", cidr: "10.112.0.0/12" }, zones: [{}, {}] } as const;
+const builtin = {
+  network: { id: "romana-network", cidr: "10.112.0.0/12" },
+  zones: [{}, {}],
+  groups: ["10.112.0.0/15", "10.114.0.0/15"],
+} as const;
 /** What is applied, where its controller keeps its state, and what it makes of two Nodes with these labels. */
 const overlays = [
   { name: "kubeadm", text: () => KUBEADM, etcd: "cluster", ...builtin },
@@ -48,6 +52,7 @@ const overlays = [
     etcd: "cluster",
     network: { id: "my-network", cidr: "10.112.0.0/15" },
     zones: [{ rack: "rack-1" }, { rack: "rack-2" }],
+    groups: ["10.112.0.0/16", "10.113.0.0/16"],
   },
 ] as const;
 
@@ -167,82 +172,82 @@ describe.skipIf(lacks)("what is deployed on kubeadm, run as its manifests say", 
     });
   });
 
-  describe.each(overlays)("the controller of $name", ({ name, text, etcd, network, zones }) => {
-    let controller: DeployedController;
-    let ca: string;
-    const nodes = zones.map((labels, index) => ({
-      name: `n${index + 1}-${name}`,
-      ip: `192.168.1.${index + 1}`,
-      labels,
-    }));
+  describe.each(overlays)(
+    "the controller of $name",
+    ({ name, text, etcd, network, zones, groups: ranges }) => {
+      let controller: DeployedController;
+      let ca: string;
+      const nodes = zones.map((labels, index) => ({
+        name: `n${index + 1}-${name}`,
+        ip: `192.168.1.${index + 1}`,
+        labels,
+      }));
 
-    beforeAll(async () => {
-      apply(text(), "--dry-run=server");
-      apply(text());
-      ca = await authorities();
-      controller = await lab.controller(name);
-    });
-    afterAll(() => lab.forget());
-
-    it("serves TLS under the Service's name, and leads by the Lease", async () => {
-      expect(await ask(controller.port, "GET", "/healthz", { ca })).toMatchObject({ status: 200 });
-      await until("it leads", controller.leads);
-      // The store's key, which others read, follows the Lease.
-      await until("it says so to others", async () => {
-        const leader = await controller.client.leader().catch(() => undefined);
-        return leader?.url === `https://127.0.0.1:${controller.port}`;
+      beforeAll(async () => {
+        apply(text(), "--dry-run=server");
+        apply(text());
+        ca = await authorities();
+        controller = await lab.controller(name);
       });
-    });
+      afterAll(() => lab.forget());
 
-    it("begins with its topology, in the etcd that is chosen", async () => {
-      await until("it has a network", async () => (await controller.client.networks()).length > 0);
+      it("serves TLS under the Service's name, and leads by the Lease", async () => {
+        expect(await ask(controller.port, "GET", "/healthz", { ca })).toMatchObject({ status: 200 });
+        await until("it leads", controller.leads);
+        // The store's key, which others read, follows the Lease.
+        await until("it says so to others", async () => {
+          const leader = await controller.client.leader().catch(() => undefined);
+          return leader?.url === `https://127.0.0.1:${controller.port}`;
+        });
+      });
 
-      expect(await controller.client.networks()).toMatchObject([network]);
-      const [used, other] = etcd === "cluster" ? [lab.etcd, lab.ownEtcd] : [lab.ownEtcd, lab.etcd];
-      const keys = ["get", "--prefix", "/romana/", "--keys-only"];
-      expect(await used.etcdctl(keys)).toContain("/romana/");
-      expect((await other.etcdctl(keys)).trim()).toBe("");
-    });
+      it("begins with its topology, in the etcd that is chosen", async () => {
+        await until("it has a network", async () => (await controller.client.networks()).length > 0);
 
-    it("makes hosts of Nodes that join", async () => {
-      await Promise.all(nodes.map((traits) => lab.join(traits)));
+        expect(await controller.client.networks()).toMatchObject([network]);
+        const [used, other] = etcd === "cluster" ? [lab.etcd, lab.ownEtcd] : [lab.ownEtcd, lab.etcd];
+        const keys = ["get", "--prefix", "/romana/", "--keys-only"];
+        expect(await used.etcdctl(keys)).toContain("/romana/");
+        expect((await other.etcdctl(keys)).trim()).toBe("");
+      });
 
-      await until("both are placed", async () => {
+      it("makes hosts of Nodes that join", async () => {
+        await Promise.all(nodes.map((traits) => lab.join(traits)));
+
+        await until("both are placed", async () => {
+          const { hosts } = await controller.client.hosts();
+          return hosts.length === 2 && hosts.every(({ placed }) => placed);
+        });
         const { hosts } = await controller.client.hosts();
-        return hosts.length === 2 && hosts.every(({ placed }) => placed);
+        expect(hosts.map(({ name: host }) => host).toSorted()).toEqual(nodes.map((each) => each.name));
+        expect(hosts.map(({ groups }) => groups[0]?.cidr ?? "none").toSorted()).toEqual(ranges);
       });
-      const { hosts } = await controller.client.hosts();
-      expect(hosts.map(({ name: host }) => host).toSorted()).toEqual(nodes.map((each) => each.name));
-      if (name === "custom-network") {
-        expect(hosts.map(({ groups }) => groups[0]?.cidr).toSorted()).toEqual([
-          "10.112.0.0/16",
-          "10.113.0.0/16",
-        ]);
-      }
-    });
 
-    it("lets an agent speak for the node of its Pod, and for no other", async () => {
-      const [mine = "", other = ""] = nodes.map((each) => each.name);
-      const token = await lab.agentToken(mine);
-      const body = { ready: true, endpoints: [] };
+      it("lets an agent speak for the node of its Pod, and for no other", async () => {
+        const [mine = "", other = ""] = nodes.map((each) => each.name);
+        const token = await lab.agentToken(mine);
+        const body = { ready: true, endpoints: [] };
 
-      expect(await ask(controller.port, "PUT", `/hosts/${mine}/agent`, { ca, token, body })).toMatchObject({
-        status: 200,
+        expect(await ask(controller.port, "PUT", `/hosts/${mine}/agent`, { ca, token, body })).toMatchObject({
+          status: 200,
+        });
+        expect(await ask(controller.port, "PUT", `/hosts/${other}/agent`, { ca, token, body })).toMatchObject(
+          {
+            status: 403,
+          },
+        );
+        expect(await ask(controller.port, "GET", "/hosts", { ca })).toMatchObject({ status: 401 });
       });
-      expect(await ask(controller.port, "PUT", `/hosts/${other}/agent`, { ca, token, body })).toMatchObject({
-        status: 403,
+
+      it("answers `romana status` in its container, and ends when it is told to", async () => {
+        const { code, stdout } = await controller.container.exec("status");
+        expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(name) });
+
+        expect(await controller.stop()).toMatchObject({ code: 0 });
+        expect(await lab.leaseHolder()).toBe("");
       });
-      expect(await ask(controller.port, "GET", "/hosts", { ca })).toMatchObject({ status: 401 });
-    });
-
-    it("answers `romana status` in its container, and ends when it is told to", async () => {
-      const { code, stdout } = await controller.container.exec("status");
-      expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(name) });
-
-      expect(await controller.stop()).toMatchObject({ code: 0 });
-      expect(await lab.leaseHolder()).toBe("");
-    });
-  });
+    },
+  );
 
   it("asked for nothing that its roles do not allow, all of it as the accounts of the manifests", () => {
     expect(judgeAudit(lab.cluster.server.audit(), { accounts: ACCOUNTS })).toEqual([]);

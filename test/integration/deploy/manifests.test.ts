@@ -58,6 +58,27 @@ describe.skipIf(requireTools("kustomize", "helm"))("the chart", () => {
     );
   });
 
+  it("leaves the Job for certificates out on demand, with all that it needs", () => {
+    const named = (...values: readonly string[]): readonly string[] =>
+      readManifests(helmTemplate(...values)).flatMap((manifest) =>
+        manifest.metadata.name === "romana-certs" ? [manifest.kind] : [],
+      );
+
+    expect(named()).toContain("Job");
+    expect(named("tls.install=false")).toEqual([]);
+  });
+
+  it("lets the Job make a Secret of another name, and no other one", () => {
+    const text = JSON.stringify(
+      readManifests(helmTemplate("tls.secretName=mine", "tls.caConfigMapName=trusted")),
+    );
+
+    expect(text).toContain('"--secret=mine"');
+    expect(text).toContain('object.metadata.name == \\"mine\\"');
+    expect(text).toContain('"resourceNames":["trusted"]');
+    expect(text).not.toContain("romana-tls");
+  });
+
   it("leaves the agent out on demand", () => {
     expect(
       readManifests(helmTemplate("agent.enabled=false")).filter(({ kind }) => kind === "DaemonSet"),
