@@ -226,6 +226,8 @@ describe.skipIf(lacks)("what is deployed with kOps on AWS, run as its manifests 
       lab.cluster.kubectl(["-n", "kube-system", "scale", "deployment/romana-controller", "--replicas=0"]),
     ).toMatchObject({ ok: true });
     expect(await first.stop()).toMatchObject({ code: 0 });
+    // Nobody is waited for.
+    expect(await lab.leaseHolder()).toBe("");
 
     expect(await job(UNINSTALL)).toMatchObject({
       code: 0,
