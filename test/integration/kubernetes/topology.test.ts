@@ -68,7 +68,8 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     );
     expect(await networks()).toEqual([]);
     expect((await sight.get("/readyz")).status).toBe(200);
-    await told(lab.kube, "n1", "HostUnplaced");
+    // For the first 15 s of a term a topology may be on its way.
+    await told(lab.kube, "n1", "HostUnplaced", 40_000);
     const policy = await create(lab.kube, networkPolicy("shop", "any", { podSelector: {} }));
     await until("policies are translated", async () => (await sight.modelOf(policy)) !== "");
 
