@@ -171,7 +171,7 @@ describe.skipIf(requireKubeApi())("a controller whose rights are taken away", ()
       await giveBack();
       const backAt = performance.now();
       await sight.leads();
-      expect(performance.now() - backAt).toBeLessThan(2 * BACK_WITHIN_MS);
+      expect(performance.now() - backAt).toBeLessThan(BACK_WITHIN_MS);
     });
     const made = await create(lab.kube, networkPolicy("shop", "after", { podSelector: {} }));
     await until("a new policy is translated", async () => (await sight.modelOf(made)) !== "");

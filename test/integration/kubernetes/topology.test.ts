@@ -9,7 +9,7 @@ import { requireKubeApi } from "../../support/kube-api.ts";
 import { KubeLab, type LabFollower } from "../../support/kube-lab.ts";
 import { create, namespace, networkPolicy, node } from "../../support/kube-objects.ts";
 import { until } from "../../support/moto-lab.ts";
-import { eventsOf, Sight, told, TWO_ZONES } from "./sight.ts";
+import { eventsOf, Sight, told, TWO_ZONES, type SeenEvent } from "./sight.ts";
 
 const CONF = "romana-network-conf";
 
@@ -47,12 +47,7 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     const { body } = await sight.get("/networks");
     return (body as readonly { readonly cidr: string }[]).map(({ cidr }) => cidr);
   }
-  const notes = async (): Promise<readonly string[]> =>
-    (await eventsOf(lab.kube, CONF, "TopologyFileChanged")).map(({ type, note }) => `${type}: ${note}`);
-  const isSaid = (type: string, part: string): Promise<number> =>
-    until(`${type} event: ${part}`, async () =>
-      (await notes()).some((note) => note.startsWith(`${type}: `) && note.includes(part)),
-    );
+  const changes = (): Promise<readonly SeenEvent[]> => eventsOf(lab.kube, CONF, "TopologyFileChanged");
 
   it("is not begun with a file that overlaps the service range; the log says so, and all else goes on", async () => {
     write(inRange("10.100.0.0/16"));
@@ -68,7 +63,8 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     );
     expect(await networks()).toEqual([]);
     expect((await sight.get("/readyz")).status).toBe(200);
-    await told(lab.kube, "n1", "HostUnplaced");
+    // For the first 15 s of a term a topology may be on its way.
+    await told(lab.kube, "n1", "HostUnplaced", 40_000);
     const policy = await create(lab.kube, networkPolicy("shop", "any", { podSelector: {} }));
     await until("policies are translated", async () => (await sight.modelOf(policy)) !== "");
 
@@ -82,7 +78,8 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     await start(`--topology=${file}`);
     await sight.placed("n1");
     expect(await networks()).toEqual(["10.112.0.0/12"]);
-    const before = await notes();
+    // What the controller before said of its file.
+    const before = new Set((await changes()).map(({ metadata }) => metadata.name));
     expect(sight.log().filter(({ msg }) => String(msg).includes("topology file"))).toEqual([]);
 
     const [topology] = TWO_ZONES.topologies;
@@ -91,8 +88,13 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
       topologies: [topology, { networks: ["more"], map: [{ groups: [] }] }],
     };
     write(second);
-    await isSaid("Normal", `romana topology update ${file}`);
-    const [event] = (await eventsOf(lab.kube, CONF, "TopologyFileChanged")).slice(before.length);
+    let event: SeenEvent | undefined;
+    await until("the edit is told", async () => {
+      event = (await changes()).find(({ metadata }) => !before.has(metadata.name));
+      return event !== undefined;
+    });
+    expect(event).toMatchObject({ type: "Normal" });
+    expect(event?.note).toContain(`romana topology update ${file}`);
     expect(event?.regarding).toMatchObject({ kind: "ConfigMap", namespace: "kube-system", name: CONF });
     expect(await networks()).toEqual(["10.112.0.0/12"]);
 
@@ -132,7 +134,9 @@ describe.skipIf(requireKubeApi())("the topology of a cluster", () => {
     await start(`--topology=${file}`);
     await sight.placed("n1");
     write('{"networks": [');
-    await isSaid("Warning", file);
+    await until("it is told", async () =>
+      (await changes()).some(({ type, note }) => type === "Warning" && note.includes(file)),
+    );
     expect((await sight.get("/readyz")).status).toBe(200);
     expect(await sight.isPlaced("n1")).toBe(true);
   });
