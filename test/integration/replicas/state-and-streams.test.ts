@@ -177,7 +177,10 @@ describe.skipIf(requireEtcd())("two replicas on one etcd", { timeout: 60_000 }, 
     );
     const options = await Promise.all(plain.map(async (path) => (await two.call("OPTIONS", path)).status));
 
-    expect(heads).toEqual(plain.map((path) => `${path} ${path.startsWith("/watch/") ? 404 : 200}`));
+    // No cluster is followed here, so nobody can say which addresses leaked.
+    const statusOf = (path: string): number =>
+      path.startsWith("/watch/") ? 404 : path === "/ipam/check" ? 409 : 200;
+    expect(heads).toEqual(plain.map((path) => `${path} ${statusOf(path)}`));
     expect(plain.length).toBeGreaterThan(20);
     expect(new Set(options)).toEqual(new Set([404]));
   });
