@@ -126,6 +126,11 @@ describe.skipIf(requireKubeApi())("a cluster whose API server fails", () => {
   it("goes on from where it was when a connection is cut, without a list", async () => {
     const { view } = adapter;
     const { source } = adapter.kubernetes;
+    // A watch that is only being asked for has no connection yet that could be cut.
+    await vi.waitFor(
+      () => expect(KINDS.filter((kind) => source.state(kind).problem !== "")).toEqual([]),
+      WAIT,
+    );
     const before = KINDS.map((kind) => source.state(kind));
     relay.cut();
     await server.call("POST", "/api/v1/nodes", { body: { metadata: { name: "after-the-cut" } } });
