@@ -3,19 +3,9 @@ import { get, type ClientRequest } from "node:http";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { clusterKinds, type ClusterKind } from "../src/core/cluster/objects.ts";
 import { KubeLab, type KubeLabOptions, type LabFollower } from "../test/support/kube-lab.ts";
 import { until } from "../test/support/moto-lab.ts";
-
-/** Every kind that the controller follows, as its metrics name them. */
-export const KINDS = [
-  "nodes",
-  "pods",
-  "namespaces",
-  "networkpolicies",
-  "services",
-  "endpointslices",
-  "servicecidrs",
-] as const;
 
 const SYNC_MS = 120_000;
 /** How often the metrics are read. */
@@ -43,13 +33,13 @@ export async function withLab<T>(options: KubeLabOptions, work: (lab: KubeLab) =
 /** Waits until every kind was listed and is followed, with so many objects of some kinds. Answers the milliseconds. */
 export async function synced(
   { metrics }: LabFollower,
-  counts: Partial<Record<(typeof KINDS)[number], number>> = {},
+  counts: Partial<Record<ClusterKind, number>> = {},
 ): Promise<number> {
   return await until(
     "every kind is in sync",
     async () => {
       const metric = await metrics();
-      return KINDS.every((kind) => {
+      return clusterKinds.every((kind) => {
         const wanted = counts[kind];
         return (
           // A kind is watched when its list is in.
@@ -67,7 +57,7 @@ export async function synced(
 /** How often each kind was listed so far. */
 export async function listsOf({ metrics }: LabFollower): Promise<readonly number[]> {
   const metric = await metrics();
-  return KINDS.map((kind) => metric("romana_cluster_lists_total", { kind }) ?? 0);
+  return clusterKinds.map((kind) => metric("romana_cluster_lists_total", { kind }) ?? 0);
 }
 
 /** Waits until so many hosts have their place. Answers the milliseconds. */

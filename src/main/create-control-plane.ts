@@ -10,20 +10,19 @@ import { prepareStore } from "../services/addressing/schema.ts";
 import { ClusterPolicyStore } from "../services/cluster-policy-store.ts";
 import { AgentReports } from "../services/cluster/agent-reports.ts";
 import { chooseInitialTopology } from "../services/initial-topology.ts";
-import { LeaseElection } from "../services/lease-election.ts";
 import { PolicyService } from "../services/policy-service.ts";
 import { ReservedRanges } from "../services/reserved-ranges.ts";
 import { ResourceFeed } from "../services/resource-feed.ts";
 import { RouteFeedSource } from "../services/route-feed-source.ts";
 import type { RoutesView } from "../services/route-views.ts";
 import { StateService } from "../services/state-service.ts";
-import { StoreElection } from "../services/store-election.ts";
 import { StoreFollower } from "../services/store-follower.ts";
 import { TenantService } from "../services/tenant-service.ts";
 import { together } from "../services/together.ts";
 import { beginClusterDuties, type ClusterDuties } from "./cluster-duties.ts";
 import type { ControlPlaneParts } from "./control-plane-parts.ts";
 import { createCluster, type ClusterSide } from "./create-cluster.ts";
+import { createElection } from "./create-election.ts";
 import { beginDuties, type LeaderDuties } from "./leader-duties.ts";
 
 /** Everything that works together in one controller process, or in one simulation of it. */
@@ -74,19 +73,20 @@ export async function createControlPlane(
   await prepareStore(store, prefix, signal);
   const follower = await StoreFollower.open({ store, clock, log, prefix }, signal);
   const addressing = await AddressingService.open({ store, follower, clock, log, prefix }, signal);
-  const stands = {
-    store,
-    clock,
-    log,
-    prefix,
-    id: parts.replica.id,
-    url: parts.replica.url,
-    ttlMs: config.leaderTtlMs,
-    random: parts.random,
-    ...(parts.uptimeMs === undefined ? {} : { uptimeMs: parts.uptimeMs }),
-  };
-  const lock = parts.cluster?.lease;
-  const election = lock === undefined ? new StoreElection(stands) : new LeaseElection({ ...stands, lock });
+  const election = createElection(
+    {
+      store,
+      clock,
+      log,
+      prefix,
+      id: parts.replica.id,
+      url: parts.replica.url,
+      ttlMs: config.leaderTtlMs,
+      random: parts.random,
+      ...(parts.uptimeMs === undefined ? {} : { uptimeMs: parts.uptimeMs }),
+    },
+    parts.cluster?.lease,
+  );
   follower.add(election);
   const policies = new PolicyService({ store, follower, log, prefix, random: parts.random });
   const clusterPolicies = new ClusterPolicyStore({ store, follower, log, prefix });

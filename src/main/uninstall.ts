@@ -17,11 +17,10 @@ import type { Logger } from "../ports/logger.ts";
 import type { Store } from "../ports/store.ts";
 import { AddressingService } from "../services/addressing-service.ts";
 import { prepareStore } from "../services/addressing/schema.ts";
-import { LeaseElection } from "../services/lease-election.ts";
 import { RouteJournal } from "../services/route-journal.ts";
-import { StoreElection } from "../services/store-election.ts";
-import { StoreFollower, type StoreCache } from "../services/store-follower.ts";
+import { StoreFollower } from "../services/store-follower.ts";
 import { createLogger } from "../telemetry/logger.ts";
+import { createElection } from "./create-election.ts";
 import { createRouteHands } from "./create-route-engine.ts";
 import { leaseOf, openCluster } from "./open-cluster.ts";
 import { openStore, prefixIn } from "./open-store.ts";
@@ -99,7 +98,21 @@ export async function removeRoutes(
     const plan = await new RouteRemover({ ...common, journal, hands: undefined }).plan(signal);
     return { plan, remaining: [], isUnchanged: true };
   }
-  const election = createElection(parts);
+  // The one that the controllers hold, as somebody whom nobody reaches.
+  const election = createElection(
+    {
+      store,
+      clock,
+      log,
+      prefix,
+      id: `uninstall-${hostname()}-${process.pid}`,
+      url: "",
+      ttlMs: config.leaderTtlMs,
+      random: Math.random,
+      uptimeMs: () => uptime() * 1000,
+    },
+    parts.lock,
+  );
   follower.add(election);
   follower.start();
   try {
@@ -124,22 +137,6 @@ export async function removeRoutes(
   } finally {
     await follower.stop();
   }
-}
-
-/** The election that the controllers hold, of one that nobody reaches. */
-function createElection({ store, clock, log, prefix, lock, config }: UninstallParts): Election & StoreCache {
-  const stands = {
-    store,
-    clock,
-    log,
-    prefix,
-    id: `uninstall-${hostname()}-${process.pid}`,
-    url: "",
-    ttlMs: config.leaderTtlMs,
-    random: Math.random,
-    uptimeMs: () => uptime() * 1000,
-  };
-  return lock === undefined ? new StoreElection(stands) : new LeaseElection({ ...stands, lock });
 }
 
 /** Stands for election for a few seconds. */

@@ -1,9 +1,9 @@
 import { NetworkError } from "../core/errors.ts";
-import type { Clock } from "../ports/clock.ts";
 import type { LeaseLock, LeaseState } from "../ports/cluster.ts";
 import type { Election, Leadership, LeaderView } from "../ports/election.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { Store, StoreEntry } from "../ports/store.ts";
+import type { StoreEntry } from "../ports/store.ts";
+import type { ElectionOptions } from "./election/election-options.ts";
 import { readLeader } from "./election/leader-record.ts";
 import { LeaderSight } from "./election/leader-sight.ts";
 import { LeaseSight, longestDuration } from "./election/lease-sight.ts";
@@ -14,23 +14,8 @@ import { writeLeader } from "./election/write-leader.ts";
 import type { FollowedBatch, StoreCache } from "./store-follower.ts";
 import { Troubles } from "./troubles.ts";
 
-export interface LeaseElectionOptions {
+export interface LeaseElectionOptions extends ElectionOptions {
   readonly lock: LeaseLock;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Root of all keys, `/romana`; the leader's key is `<prefix>/leader`. */
-  readonly prefix: string;
-  /** Name of this replica, unique among those that run. */
-  readonly id: string;
-  /** Where its REST API is reached; "" when that is not known. */
-  readonly url: string;
-  /** How long a leader that fell silent is waited for, 1,000 to 60,000 ms; in the Lease, whole seconds, rounded up. */
-  readonly ttlMs: number;
-  /** From 0 (included) to 1 (excluded); spreads the candidates and makes holders unique. */
-  readonly random: () => number;
-  /** Milliseconds since the machine started, those in which it was suspended included; the monotonic clock may stand still meanwhile. */
-  readonly uptimeMs?: () => number;
 }
 
 /** Looks at the Lease per time to live, of whoever does not lead. */

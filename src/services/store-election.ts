@@ -1,30 +1,13 @@
 import { NetworkError } from "../core/errors.ts";
-import type { Clock, Timer } from "../ports/clock.ts";
+import type { Timer } from "../ports/clock.ts";
 import type { Election, Leadership, LeaderView } from "../ports/election.ts";
 import type { Logger } from "../ports/logger.ts";
-import type { KeyCompare, Store, StoreEntry } from "../ports/store.ts";
+import type { KeyCompare, StoreEntry } from "../ports/store.ts";
+import type { ElectionOptions } from "./election/election-options.ts";
 import { readLeader } from "./election/leader-record.ts";
 import { TermClock, type Moment } from "./election/term-clock.ts";
 import { storeBound, within } from "./election/within.ts";
 import type { FollowedBatch, StoreCache } from "./store-follower.ts";
-
-export interface StoreElectionOptions {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Root of all keys, `/romana`; the leader's key is `<prefix>/leader`. */
-  readonly prefix: string;
-  /** Name of this replica, unique among those that run. */
-  readonly id: string;
-  /** Where its REST API is reached; "" when that is not known. */
-  readonly url: string;
-  /** How long a leader that fell silent is waited for, 1,000 ms or more. */
-  readonly ttlMs: number;
-  /** From 0 (included) to 1 (excluded); spreads the candidates. */
-  readonly random: () => number;
-  /** Milliseconds since the machine started, those in which it was suspended included; the monotonic clock may stand still meanwhile. */
-  readonly uptimeMs?: () => number;
-}
 
 /** Keep-alives per time to live. */
 const KEEP_ALIVES = 3;
@@ -45,7 +28,7 @@ const REVOKE_MS = 1_000;
  * else can be elected.
  */
 export class StoreElection implements Election, StoreCache {
-  readonly #options: StoreElectionOptions;
+  readonly #options: ElectionOptions;
   readonly #key: string;
   readonly #log: Logger;
   readonly #time: TermClock;
@@ -53,7 +36,7 @@ export class StoreElection implements Election, StoreCache {
   #leader: LeaderView | undefined;
   #term: Term | undefined;
 
-  constructor(options: StoreElectionOptions) {
+  constructor(options: ElectionOptions) {
     this.#options = options;
     this.#key = `${options.prefix}/leader`;
     this.#log = options.log.child({ component: "election" });
@@ -200,7 +183,7 @@ interface TermStart {
 class Term implements Leadership {
   readonly epoch: number;
   readonly guard: KeyCompare;
-  readonly #options: StoreElectionOptions;
+  readonly #options: ElectionOptions;
   readonly #lease: string;
   readonly #log: Logger;
   readonly #time: TermClock;
@@ -208,7 +191,7 @@ class Term implements Leadership {
   #sent: Moment;
   #deadline: Timer | undefined;
 
-  constructor(options: StoreElectionOptions, start: TermStart, log: Logger) {
+  constructor(options: ElectionOptions, start: TermStart, log: Logger) {
     this.#options = options;
     this.#log = log;
     this.#time = new TermClock(options);
@@ -294,7 +277,7 @@ class Term implements Leadership {
 }
 
 /** Lets a lease go, with its keys. A store that does not answer lets it go by itself when its time is over. */
-async function revoke(options: StoreElectionOptions, lease: string, log: Logger): Promise<void> {
+async function revoke(options: ElectionOptions, lease: string, log: Logger): Promise<void> {
   try {
     await within(storeBound(options, REVOKE_MS), (signal) => options.store.revokeLease(lease, signal));
   } catch (error) {
